@@ -1,0 +1,50 @@
+//! Little-endian arrays as typed slices, without copying and without `unsafe`.
+
+use crate::format::section::Slice;
+use std::{marker::PhantomData, ops::Deref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A number that a column can hold: any bit pattern is a value.
+pub(crate) trait Plain:
+    FromBytes + IntoBytes + Immutable + KnownLayout + Copy + 'static
+{
+}
+impl Plain for u8 {}
+impl Plain for u16 {}
+impl Plain for u32 {}
+impl Plain for u64 {}
+impl Plain for i64 {}
+impl Plain for f32 {}
+impl Plain for f64 {}
+
+/// The bytes as numbers, or `None` if their length or address does not fit.
+pub(crate) fn typed<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+    <[T]>::ref_from_bytes(bytes).ok()
+}
+
+/// The numbers as bytes.
+pub(crate) fn raw<T: Plain>(numbers: &[T]) -> &[u8] {
+    numbers.as_bytes()
+}
+
+/// A piece of a column: borrowed from a mapped or heap section, or read from a file.
+pub(crate) struct Column<'a, T> {
+    slice: Slice<'a>,
+    of: PhantomData<T>,
+}
+
+impl<'a, T: Plain> Column<'a, T> {
+    /// `None` if the bytes do not fit the type.
+    pub(crate) fn new(slice: Slice<'a>) -> Option<Column<'a, T>> {
+        typed::<T>(&slice)?;
+        Some(Column { slice, of: PhantomData })
+    }
+}
+
+impl<T: Plain> Deref for Column<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // `new` has checked it, and a slice never moves or shrinks.
+        typed(&self.slice).unwrap_or_default()
+    }
+}

@@ -1,0 +1,96 @@
+//! Bowerbird is an embedded vector database that recommends.
+//!
+//! One crate, one directory of files, no server. It stores items (vectors in named spaces, typed
+//! attributes) and the events that users produce; in process it finds, filters, scores, ranks,
+//! diversifies and explains.
+//!
+//! ```
+//! use bowerbird::*;
+//!
+//! # fn main() -> Result<()> {
+//! let schema = Schema::new()
+//!     .space("text", 3, Metric::Cosine)
+//!     .attr("genre", AttrType::Tags)
+//!     .event("view");
+//! let db = Db::in_memory(schema)?;
+//! db.batch()
+//!     .put(Item::new(1u64).vector("text", [1.0, 0.0, 0.0]).attr("genre", ["jazz"]))
+//!     .put(Item::new(2u64).vector("text", [0.9, 0.1, 0.0]).attr("genre", ["jazz", "live"]))
+//!     .put(Item::new(3u64).vector("text", [0.0, 0.0, 1.0]).attr("genre", ["rock"]))
+//!     .event(Event::new(7, 1u64, "view", Timestamp(1_000)))
+//!     .commit()?;
+//!
+//! let snapshot = db.snapshot();
+//! let jazz = snapshot.near("text", &[1.0, 0.0, 0.0]).filter(attr("genre").is("jazz")).run()?;
+//! assert_eq!(jazz[1].key, Key::Id(2));
+//! # Ok(()) }
+//! ```
+//!
+//! # The words
+//!
+//! | noun | it is |
+//! |---|---|
+//! | [`Item`] | what gets found and recommended: a [`Key`], vectors, attributes |
+//! | [`Space`] | a named vector field of every item |
+//! | [`Event`] | a user did something to an item at a time; also what was shown |
+//! | segment | immutable rows and events; the same bytes on the heap or mapped |
+//! | [`Snapshot`] | the database at one commit, held by a reader |
+//! | derived | a file computed from a segment; losing it costs time, never data |
+//! | [`Artifact`] | a trained thing saved whole, with [`Provenance`] |
+//!
+//! # The house
+//!
+//! ```text
+//!   9  db  maintain                                the handle
+//!   7  recommend                                   operators
+//!   6  store                                       time
+//!   5  search  artifact
+//!   4  segment                                     one immutable thing
+//!   3  format                                      bytes
+//!   2  io  vector                                  the machine: files, arithmetic
+//!   1  schema  item  filter  options  eval         values
+//!   0  error  key  limits  progress  defects       words
+//! ```
+//!
+//! A module uses the lines below its own; `tests/suite/architecture.rs` enforces it. Three ideas keep
+//! it small: everything that can be searched is immutable, and a commit swaps a list; bytes are truth,
+//! derived or root; and the law of each recommendation operator is in its signature. FORMAT.md
+//! describes every byte on disk, README.md every promise.
+
+mod artifact;
+mod db;
+#[cfg(not(feature = "testing"))]
+mod defects;
+#[cfg(feature = "testing")]
+pub mod defects;
+mod error;
+pub mod eval;
+mod filter;
+mod format;
+pub mod io;
+mod item;
+mod key;
+pub mod limits;
+mod maintain;
+mod options;
+mod progress;
+mod schema;
+mod search;
+mod segment;
+mod store;
+mod vector;
+
+pub use artifact::{Artifact, ArtifactRef, Bytes, Opened, Provenance, Saved};
+pub use db::{Batch, Db};
+pub use error::{Corruption, Error, Result};
+pub use filter::{AttrRef, Where, attr};
+pub use item::{Event, Item, Value};
+pub use key::{Addr, Key, KeyKind, Row, Seq, Timestamp, UserId, days, hours, ms};
+pub use maintain::Chore;
+pub use options::{Durability, IoMode, Maintenance, Options, Verify};
+pub use progress::Progress;
+pub use schema::{Attr, AttrType, Encoding, Metric, Schema, Space};
+pub use store::{
+    Cursor, Debt, Deed, History, HistoryQuery, Hit, Interaction, Like, Near, Page, Report,
+    Snapshot, Stats, verify_dir,
+};

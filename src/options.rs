@@ -1,0 +1,179 @@
+//! How a database is opened.
+
+use crate::{
+    error::{Error, Result},
+    limits::MEMORY_LIMIT_MIN,
+};
+use std::time::Duration;
+
+/// What an `Ok` from `commit` means.
+///
+/// At every level, what is recovered is the state after some prefix of the commits (D5).
+///
+/// ```
+/// use bowerbird::{Durability, Options, ms};
+/// let options = Options::default().durability(Durability::Group { max_delay: ms(2), max_ops: 1000 });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// D1: it survives a kill, a crash of the system and a power failure.
+    #[default]
+    Immediate,
+    /// D2: the same, but the answer waits for a sync shared with other commits.
+    Group {
+        /// Longest wait for company.
+        max_delay: Duration,
+        /// Operations that need no more company.
+        max_ops: usize,
+    },
+    /// D3: it survives a kill. A power failure may lose the last `max_delay` and one sync.
+    Buffered {
+        /// Longest time that a commit stays unsynced.
+        max_delay: Duration,
+    },
+    /// D4: nothing survives until `sync`, which then promises D1 for everything before it.
+    None,
+}
+
+/// How files are read.
+///
+/// ```
+/// use bowerbird::{IoMode, Options};
+/// let options = Options::default().io_mode(IoMode::Pread);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IoMode {
+    /// Files are mapped: fastest; a device error or a file truncated by others kills the process.
+    #[default]
+    Mmap,
+    /// Files are read: every device error is an [`Error`].
+    Pread,
+}
+
+/// When the checksums of large sections are checked. Small ones are checked on open.
+///
+/// ```
+/// use bowerbird::{Options, Verify};
+/// let options = Options::default().verify(Verify::Open);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// All of them, when a file is opened.
+    Open,
+    /// Each block of 64 KiB when it is first read.
+    #[default]
+    FirstTouch,
+    /// Never. For files that were just verified.
+    Trust,
+}
+
+/// Who does the housekeeping: flushes, merges, removals.
+///
+/// ```
+/// use bowerbird::{Maintenance, Options};
+/// let options = Options::default().maintenance(Maintenance::Manual);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maintenance {
+    /// One thread per open writer.
+    #[default]
+    Thread,
+    /// The caller, through `Db::maintain`.
+    Manual,
+}
+
+/// How a database is opened. Start from `Options::default()` and change what matters.
+///
+/// ```
+/// use bowerbird::{Durability, Options};
+/// let options = Options::default().durability(Durability::Immediate).memory_limit_bytes(1 << 30);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// What an `Ok` from `commit` means.
+    pub durability: Durability,
+    /// How files are read.
+    pub io_mode: IoMode,
+    /// When large sections are checked.
+    pub verify: Verify,
+    /// Who does the housekeeping.
+    pub maintenance: Maintenance,
+    /// Heap memory that the database may hold, in bytes; mapped files do not count. At least 64 MiB.
+    pub memory_limit_bytes: u64,
+    /// Heap segments are flushed to disk when they reach this size together.
+    pub flush_bytes: u64,
+    /// A damaged derived file is rebuilt instead of reported.
+    pub rebuild_derived: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            durability: Durability::default(),
+            io_mode: IoMode::default(),
+            verify: Verify::default(),
+            maintenance: Maintenance::default(),
+            memory_limit_bytes: 4 << 30,
+            flush_bytes: crate::limits::FLUSH_BYTES,
+            rebuild_derived: false,
+        }
+    }
+}
+
+impl Options {
+    /// Sets what an `Ok` from `commit` means.
+    pub fn durability(mut self, durability: Durability) -> Options {
+        self.durability = durability;
+        self
+    }
+
+    /// Sets how files are read.
+    pub fn io_mode(mut self, mode: IoMode) -> Options {
+        self.io_mode = mode;
+        self
+    }
+
+    /// Sets when large sections are checked.
+    pub fn verify(mut self, verify: Verify) -> Options {
+        self.verify = verify;
+        self
+    }
+
+    /// Sets who does the housekeeping.
+    pub fn maintenance(mut self, maintenance: Maintenance) -> Options {
+        self.maintenance = maintenance;
+        self
+    }
+
+    /// Sets the memory limit.
+    pub fn memory_limit_bytes(mut self, bytes: u64) -> Options {
+        self.memory_limit_bytes = bytes;
+        self
+    }
+
+    /// Sets how much stays on the heap before it is flushed.
+    pub fn flush_bytes(mut self, bytes: u64) -> Options {
+        self.flush_bytes = bytes;
+        self
+    }
+
+    /// Rebuilds damaged derived files instead of reporting them.
+    pub fn rebuild_derived(mut self, yes: bool) -> Options {
+        self.rebuild_derived = yes;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.memory_limit_bytes < MEMORY_LIMIT_MIN {
+            let why = format!("is {}; at least {MEMORY_LIMIT_MIN}", self.memory_limit_bytes);
+            return Err(Error::invalid("memory_limit_bytes", why));
+        }
+        if self.flush_bytes == 0 || self.flush_bytes > self.memory_limit_bytes / 2 {
+            let why = format!("is {}; it must be 1 to half the memory limit", self.flush_bytes);
+            return Err(Error::invalid("flush_bytes", why));
+        }
+        Ok(())
+    }
+}

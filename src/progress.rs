@@ -1,0 +1,60 @@
+//! Long work says how far it is, and can be told to stop.
+
+use crate::error::{Error, Result};
+
+/// Where long work reports to: a function that is told `(done, total)` and answers whether to go on.
+///
+/// ```
+/// use bowerbird::{Db, Error, Progress, Schema, Key, Item};
+/// # fn main() -> bowerbird::Result<()> {
+/// let db = Db::in_memory(Schema::new())?;
+/// db.batch().put(Item::new(1u64)).commit()?;
+/// db.flush_with(&mut Progress::to(|done, total| { println!("{done} of {total}"); true }))?;
+/// # Ok(()) }
+/// ```
+pub struct Progress<'a> {
+    report: Option<Box<dyn FnMut(u64, u64) -> bool + 'a>>,
+    done: u64,
+    total: u64,
+    reported: u64,
+}
+
+impl<'a> Progress<'a> {
+    /// Reports to `report`, which returns `false` to cancel.
+    pub fn to(report: impl FnMut(u64, u64) -> bool + 'a) -> Progress<'a> {
+        Progress { report: Some(Box::new(report)), done: 0, total: 0, reported: 0 }
+    }
+
+    /// Reports to nobody and is never cancelled.
+    pub fn silent() -> Progress<'a> {
+        Progress { report: None, done: 0, total: 0, reported: 0 }
+    }
+
+    /// Announces the amount of work, in whatever unit the caller of this counts.
+    pub(crate) fn begin(&mut self, total: u64) -> Result<()> {
+        (self.done, self.total, self.reported) = (0, total, 0);
+        self.tell()
+    }
+
+    /// So much more is done. Reports about a thousand times in all, however small the steps.
+    pub(crate) fn advance(&mut self, by: u64) -> Result<()> {
+        self.done += by;
+        if self.done - self.reported > self.total / 1000 || self.done >= self.total {
+            self.reported = self.done;
+            return self.tell();
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) -> Result<()> {
+        let (done, total) = (self.done.min(self.total), self.total);
+        let go_on = self.report.as_mut().is_none_or(|report| report(done, total));
+        if go_on { Ok(()) } else { Err(Error::Cancelled) }
+    }
+}
+
+impl std::fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Progress").field("done", &self.done).field("total", &self.total).finish()
+    }
+}

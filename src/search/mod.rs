@@ -1,0 +1,8 @@
+//! The nearest rows inside one segment.
+//!
+//! `scan` is exact, and the oracle for whatever may come beside it; `top` keeps the best rows in a
+//! total order: score, then row, which is by key. Nothing here knows of versions or dead rows beyond
+//! the set of rows it is allowed to look at.
+
+pub(crate) mod scan;
+pub(crate) mod top;

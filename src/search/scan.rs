@@ -1,0 +1,161 @@
+//! Exact search: every allowed row is scored, in blocks that fit the cache.
+
+use crate::{
+    error::Result,
+    schema::Space,
+    search::top::Top,
+    segment::{Segment, Stored, numbers},
+    vector::probe::Probe,
+};
+use roaring::RoaringBitmap;
+use std::ops::Range;
+
+/// A prepared query in one space, and its weight in the sum.
+pub(crate) struct Query {
+    pub(crate) space: Space,
+    pub(crate) probe: Probe,
+    pub(crate) weight: f32,
+}
+
+/// Rows scored at a time: their scores stay in the first-level cache.
+const BLOCK_ROWS: u32 = 1024;
+
+/// Which rows of a segment to look at.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows<'a> {
+    All,
+    Only(&'a RoaringBitmap),
+}
+
+/// Scores the allowed rows of `range` and offers them to `top`. A row must have a vector in every
+/// space that is asked for.
+pub(crate) fn scan(
+    segment: &Segment,
+    queries: &[Query],
+    rows: Rows<'_>,
+    range: Range<u32>,
+    top: &mut Top,
+) -> Result<()> {
+    scored(segment, queries, rows, range, &mut |rows, scores| match rows {
+        [first, .., last] if (last - first) as usize + 1 == rows.len() => {
+            top.push_block(*first, scores);
+        }
+        _ => rows.iter().zip(scores).for_each(|(row, score)| top.push(*score, *row)),
+    })
+}
+
+/// Scores the allowed rows of `range`, block by block, ascending by row.
+pub(crate) fn scored(
+    segment: &Segment,
+    queries: &[Query],
+    rows: Rows<'_>,
+    range: Range<u32>,
+    visit: &mut dyn FnMut(&[u32], &[f32]),
+) -> Result<()> {
+    let mut columns = Vec::with_capacity(queries.len());
+    for query in queries {
+        match segment.space(&query.space)? {
+            Some(stored) => columns.push(Scorer::new(query, stored)?),
+            None => return Ok(()),
+        }
+    }
+    let mut start = range.start;
+    let (mut block, mut sums) = (Vec::new(), Vec::new());
+    while start < range.end {
+        let end = range.end.min(start.saturating_add(BLOCK_ROWS));
+        block.clear();
+        match rows {
+            Rows::All => block.extend(start..end),
+            Rows::Only(bitmap) => block.extend(bitmap.range(start..end)),
+        }
+        start = end;
+        for column in &columns {
+            column.keep_present(&mut block);
+        }
+        if block.is_empty() {
+            continue;
+        }
+        sums.clear();
+        sums.resize(block.len(), 0.0);
+        for column in &mut columns {
+            column.add(&block, &mut sums)?;
+        }
+        visit(&block, &sums);
+    }
+    Ok(())
+}
+
+/// One space of one segment with its query.
+struct Scorer<'a> {
+    query: &'a Query,
+    stored: Stored<'a>,
+    /// The rows that have a vector, if not all have.
+    present: Option<Vec<u32>>,
+    scores: Vec<f32>,
+}
+
+impl<'a> Scorer<'a> {
+    fn new(query: &'a Query, stored: Stored<'a>) -> Result<Scorer<'a>> {
+        let present = stored.row_list()?;
+        Ok(Scorer { query, stored, present, scores: Vec::new() })
+    }
+
+    /// Drops rows without a vector here.
+    fn keep_present(&self, rows: &mut Vec<u32>) {
+        let Some(present) = &self.present else { return };
+        let Some(first) = rows.first() else { return };
+        let mut at = present.partition_point(|row| row < first);
+        rows.retain(|row| {
+            while present.get(at).is_some_and(|p| p < row) {
+                at += 1;
+            }
+            present.get(at) == Some(row)
+        });
+    }
+
+    /// Adds the weighted scores of `rows`, which all have a vector, ascending.
+    fn add(&mut self, rows: &[u32], sums: &mut [f32]) -> Result<()> {
+        let places;
+        let places = match &self.present {
+            None => rows,
+            Some(present) => {
+                let place = |row: &u32| present.partition_point(|p| p < row) as u32;
+                places = rows.iter().map(place).collect::<Vec<_>>();
+                &places
+            }
+        };
+        let mut done = 0;
+        while done < places.len() {
+            // A stretch with few gaps is cheaper to score whole than row by row.
+            let mut end = done + 1;
+            while end < places.len() && places[end] - places[end - 1] <= 3 {
+                end += 1;
+            }
+            self.add_stretch(&places[done..end], &mut sums[done..end])?;
+            done = end;
+        }
+        Ok(())
+    }
+
+    fn add_stretch(&mut self, places: &[u32], sums: &mut [f32]) -> Result<()> {
+        let (from, to) = (places[0], places[places.len() - 1] + 1);
+        let count = (to - from) as usize;
+        self.scores.resize(self.scores.len().max(count), 0.0);
+        let bytes = self.stored.read(from, to)?;
+        let scales = match self.stored.scales {
+            Some(section) => Some((section, section.read(u64::from(from) * 4..u64::from(to) * 4)?)),
+            None => None,
+        };
+        let scales = match &scales {
+            Some((section, bytes)) => numbers::<f32>(section, bytes)?,
+            None => &[],
+        };
+        self.query.probe.scores(&bytes, scales, &mut self.scores[..count]);
+        for (place, sum) in places.iter().zip(sums) {
+            let score = self.query.weight * self.scores[(place - from) as usize];
+            // Weights may take a finite score beyond what an f32 holds; results stay finite (I8).
+            *sum = (*sum + score).clamp(f32::MIN, f32::MAX);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Replacing MANIFEST, rotating the WAL, removing what nobody names any more.
+
+use crate::{
+    defects::{self, Defect},
+    error::{Error, Result},
+    format::{
+        Kind,
+        envelope::{FileKind, Header},
+        manifest::Manifest,
+        names,
+        sink::{self, remove_if_there},
+    },
+    io::Dir,
+    schema::Schema,
+    segment::Segment,
+    store::{Store, Writer, wal::Wal},
+};
+use std::sync::{Weak, atomic::Ordering};
+
+/// A file that MANIFEST no longer names, and who may still be reading it.
+#[derive(Debug)]
+pub(crate) struct Garbage {
+    pub(crate) path: String,
+    pub(crate) reader: Option<Weak<Segment>>,
+}
+
+/// The first MANIFEST of a new database: folders first, so that it names nothing that is not durable.
+pub(crate) fn create(dir: &dyn Dir, schema: &Schema) -> Result<()> {
+    for folder in names::FOLDERS {
+        dir.make_folder(folder)?;
+    }
+    dir.sync_folder("")?;
+    let mut db = [0; 16];
+    db[..8].copy_from_slice(&dir.nonce()?.to_le_bytes());
+    db[8..].copy_from_slice(&dir.nonce()?.to_le_bytes());
+    let manifest = Manifest {
+        generation: 1,
+        flushed: 0,
+        synced: 0,
+        next_id: 1,
+        schema: schema.clone(),
+        parts: Vec::new(),
+        wals: Vec::new(),
+        artifacts: Vec::new(),
+    };
+    write(dir, db, &manifest)
+}
+
+/// Writes a MANIFEST in place of the one there.
+pub(crate) fn write(dir: &dyn Dir, db: [u8; 16], manifest: &Manifest) -> Result<()> {
+    let bytes = manifest.save().map_err(|why| Error::invalid("MANIFEST", why))?;
+    let header =
+        Header { kind: FileKind::Manifest, db, id: manifest.generation, nonce: dir.nonce()? };
+    sink::publish(dir, names::MANIFEST, header, |sink| sink.section(Kind::MANIFEST, 0, &bytes))?;
+    Ok(())
+}
+
+impl Store {
+    /// Changes the root: the one commit point of everything but commits. On return the change is
+    /// durable; on an error before the rename nothing happened.
+    pub(crate) fn change_root(&self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
+        let mut root = self.root.lock();
+        let mut next = root.clone();
+        change(&mut next);
+        next.generation += 1;
+        next.next_id = self.next_id.load(Ordering::Relaxed).max(next.next_id);
+        write(&*self.dir, self.db, &next)?;
+        *root = next;
+        Ok(())
+    }
+
+    /// Starts a new WAL file, and makes MANIFEST say so before anything is written to it.
+    pub(crate) fn rotate(&self, writer: &mut Writer) -> Result<()> {
+        let old = match &mut writer.wal {
+            Some(wal) => {
+                // A finished file must be wholly durable: MANIFEST will say that it is.
+                if wal.synced_lsn < wal.last_lsn {
+                    Store::sync_wal(writer)?;
+                }
+                writer.wal.as_ref().map(|wal| wal.entry(true))
+            }
+            None => None,
+        };
+        let rotated = self.rotate_files(writer.next_lsn, old);
+        match rotated {
+            Ok(wal) => {
+                writer.wal = Some(wal);
+                Ok(())
+            }
+            Err(error) => Err(self.judge(writer, error)),
+        }
+    }
+
+    fn rotate_files(
+        &self,
+        next_lsn: u64,
+        old: Option<crate::format::manifest::WalEntry>,
+    ) -> Result<Wal> {
+        let wal = Wal::create(&*self.dir, self.db, self.new_id(), next_lsn)?;
+        self.change_root(|root| {
+            if let (Some(old), Some(last)) = (old, root.wals.last_mut()) {
+                *last = old;
+            }
+            root.wals.push(wal.entry(false));
+            root.synced = root.synced.max(next_lsn - 1);
+        })?;
+        Ok(wal)
+    }
+
+    /// What a failed write outside the WAL means. A full disk or a failed read leaves everything as
+    /// it was; a failed sync or rename leaves the disk in an unknown state and poisons the writer.
+    pub(crate) fn judge(&self, writer: &mut Writer, error: Error) -> Error {
+        let Error::Io { doing, path, .. } = &error else { return error };
+        let clean = match *doing {
+            "opening" | "reading" | "mapping" | "listing" | "removing" => true,
+            "creating" | "writing" | "making" | "linking" => error.is_full(),
+            _ => false,
+        };
+        if clean && error.is_full() {
+            return Error::NoSpace { path: path.clone() };
+        }
+        if clean {
+            return error;
+        }
+        let cause = Store::poison(writer, error);
+        Error::Indeterminate { cause }
+    }
+
+    /// Runs a chore that writes files; see `judge` for what its failure means.
+    pub(crate) fn chore<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.may_write()?;
+        let _one_at_a_time = self.chores.lock();
+        Store::refuse_if_poisoned(&self.writer.lock())?;
+        run().map_err(|error| self.judge(&mut self.writer.lock(), error))
+    }
+
+    /// A file that is no longer named. It is removed when its last reader is gone.
+    pub(crate) fn discard(&self, path: String, reader: Option<Weak<Segment>>) {
+        self.garbage.lock().push(Garbage { path, reader });
+    }
+
+    /// Removes what nobody names and nobody of this process reads. Readers in other processes hold
+    /// their files open, or read MANIFEST again.
+    pub(crate) fn sweep(&self) -> Result<usize> {
+        let unused = |g: &Garbage| g.reader.as_ref().is_none_or(|r| r.strong_count() == 0);
+        let (now, later) = self.garbage.lock().drain(..).partition(unused);
+        *self.garbage.lock() = later;
+        let mut removed = 0;
+        for file in Vec::<Garbage>::from_iter(now) {
+            match remove_if_there(&*self.dir, &file.path) {
+                Ok(()) => removed += 1,
+                // An orphan costs space, not safety; the next writer tries again.
+                Err(_) if !defects::on(Defect::WalRemovedBeforeManifest) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    pub(crate) fn garbage_len(&self) -> usize {
+        let unused = |g: &&Garbage| g.reader.as_ref().is_none_or(|r| r.strong_count() == 0);
+        self.garbage.lock().iter().filter(unused).count()
+    }
+}

@@ -1,0 +1,138 @@
+//! What the database holds, and what housekeeping is owed.
+
+use crate::store::{
+    Store,
+    compact::{self, Shape},
+    version::Part,
+};
+
+/// What a database holds.
+///
+/// ```
+/// # use bowerbird::*;
+/// let stats = Db::in_memory(Schema::new()).unwrap().stats();
+/// assert_eq!(stats.items, 0);
+/// assert!(stats.debt.is_none());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The last commit.
+    pub seq: u64,
+    /// Live items.
+    pub items: u64,
+    /// Live events.
+    pub events: u64,
+    /// Segments on disk.
+    pub disk_parts: usize,
+    /// Bytes of segments on disk.
+    pub disk_bytes: u64,
+    /// Segments on the heap.
+    pub heap_parts: usize,
+    /// Bytes of memory that segments and lists of dead rows take.
+    pub heap_bytes: u64,
+    /// Bytes in the active WAL.
+    pub wal_bytes: u64,
+    /// Commits that a power failure could take away now.
+    pub unsynced_commits: u64,
+    /// What housekeeping is owed.
+    pub debt: Debt,
+    /// The first write that failed, if one did: the database must be reopened to be written.
+    pub poisoned: Option<String>,
+    /// What the last round of housekeeping failed with, if it did; it is tried again.
+    pub maintenance_error: Option<String>,
+}
+
+/// Housekeeping that is owed. See [`Stats`].
+///
+/// ```
+/// assert!(bowerbird::Debt::default().is_none());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Debt {
+    /// Bytes on the heap beyond which a flush begins are exceeded.
+    pub flush: bool,
+    /// Parts that the next merge would take.
+    pub merge_parts: usize,
+    /// And their bytes.
+    pub merge_bytes: u64,
+    /// Dead rows and events that still take room.
+    pub dead: u64,
+    /// Parts that hold erased bytes.
+    pub erasing_parts: usize,
+    /// Parts without a derived file that would serve them.
+    pub underived_parts: usize,
+    /// Files that nobody uses and that are still there.
+    pub unused_files: usize,
+}
+
+impl Debt {
+    /// Whether there is nothing to do. Dead rows below the policy's threshold are not a debt.
+    pub fn is_none(&self) -> bool {
+        let work = self.merge_parts + self.erasing_parts + self.underived_parts + self.unused_files;
+        !self.flush && work == 0
+    }
+}
+
+impl Store {
+    pub(crate) fn stats(&self) -> Stats {
+        let (wal_bytes, unsynced_commits, poisoned) = {
+            let writer = self.writer.lock();
+            let wal = writer.wal.as_ref();
+            let poisoned = writer.poison.as_ref().map(ToString::to_string);
+            let unsynced = wal.map_or(0, |wal| wal.last_lsn - wal.synced_lsn);
+            (wal.map_or(0, |wal| wal.len), unsynced, poisoned)
+        };
+        let version = self.current();
+        let on_disk = |part: &&Part| !part.on_heap();
+        let sum = |f: &dyn Fn(&Part) -> u64| version.parts.iter().map(f).sum();
+        let events = |p: &Part| u64::from(p.segment.meta.events) - p.dead.events.len();
+        Stats {
+            seq: version.seq.0,
+            items: sum(&Part::live_rows),
+            events: sum(&events),
+            disk_parts: version.parts.iter().filter(on_disk).count(),
+            disk_bytes: version.parts.iter().filter(on_disk).map(|p| p.segment.bytes()).sum(),
+            heap_parts: version.heap_parts().count(),
+            heap_bytes: version.heap_bytes(),
+            wal_bytes,
+            unsynced_commits,
+            debt: self.debt(),
+            poisoned,
+            maintenance_error: None,
+        }
+    }
+
+    /// What is owed. A read-only handle owes nothing.
+    pub(crate) fn debt(&self) -> Debt {
+        if self.read_only {
+            return Debt::default();
+        }
+        let (version, shapes) = (self.current(), compact::shapes(&self.current()));
+        let range = compact::pick(&shapes).unwrap_or(0..0);
+        let dead = |part: &Part| part.dead.rows.len() + part.dead.events.len();
+        Debt {
+            flush: self.flush_is_due(),
+            merge_parts: range.len(),
+            merge_bytes: shapes[range].iter().map(|shape: &Shape| shape.bytes).sum(),
+            dead: version.parts.iter().map(dead).sum(),
+            erasing_parts: version.parts.iter().filter(|part| part.erasing).count(),
+            underived_parts: version.parts.iter().filter(|part| part.lacks_by_item()).count(),
+            unused_files: self.garbage_len(),
+        }
+    }
+
+    /// Whether the heap or the WAL is full enough, or holds something erased.
+    pub(crate) fn flush_is_due(&self) -> bool {
+        let (wal, erased) = {
+            let writer = self.writer.lock();
+            (writer.wal.as_ref().map_or(0, |wal| wal.len), writer.erase_pending)
+        };
+        let heap = |part: &Part| if part.on_heap() { part.heap_bytes() } else { 0 };
+        let heap: u64 = self.current().parts.iter().map(heap).sum();
+        let wal_max =
+            crate::limits::WAL_FLUSH_BYTES.min(self.options.flush_bytes.saturating_mul(4));
+        erased || heap >= self.options.flush_bytes || wal >= wal_max
+    }
+}

@@ -1,0 +1,89 @@
+//! Version and Part: the immutable list that is the database.
+
+use crate::{
+    format::manifest::ArtifactEntry,
+    key::{Key, Seq},
+    schema::Schema,
+    segment::{Segment, dead::Dead},
+    store::{derived::ByItem, memo::Memo},
+};
+use std::sync::Arc;
+
+/// A segment as one version sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) dead: Arc<Dead>,
+    /// It holds erased bytes: merge it soon, whatever its size.
+    pub(crate) erasing: bool,
+    /// How many dead rows and events its `.dead` file has; both only grow.
+    pub(crate) saved: (u64, u64),
+    /// Events by item, where that was derived.
+    pub(crate) by_item: Option<Arc<ByItem>>,
+    /// What operators computed from this part's events and may compute again at any time.
+    pub(crate) memo: Arc<Memo>,
+}
+
+impl Part {
+    pub(crate) fn new(segment: Arc<Segment>, dead: Dead) -> Part {
+        let (dead, memo) = (Arc::new(dead), Arc::new(Memo::default()));
+        Part { segment, dead, erasing: false, saved: (0, 0), by_item: None, memo }
+    }
+
+    /// The same segment with other dead rows. What was computed from events holds on only if no
+    /// event died.
+    pub(crate) fn with_dead(&self, dead: Dead, erasing: bool) -> Part {
+        let same = dead.events == self.dead.events;
+        let memo = if same { self.memo.clone() } else { Arc::new(Memo::default()) };
+        let erasing = self.erasing || erasing;
+        Part { dead: Arc::new(dead), erasing, memo, ..self.clone() }
+    }
+
+    pub(crate) fn on_heap(&self) -> bool {
+        self.segment.file().is_none()
+    }
+
+    pub(crate) fn live_rows(&self) -> u64 {
+        u64::from(self.segment.rows()) - self.dead.rows.len()
+    }
+
+    /// Bytes of heap memory, about.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.segment.sections.heap_bytes() + self.dead.weight()
+    }
+}
+
+/// The database at one commit. Parts on disk come first, then parts on the heap; within each kind,
+/// older first.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) seq: Seq,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) artifacts: Arc<Vec<ArtifactEntry>>,
+    /// How many erasures there have been: what was learned before one is not used after it.
+    pub(crate) erasures: u64,
+}
+
+impl Version {
+    /// Where the live row of a key is: at most one exists (I5).
+    pub(crate) fn find(&self, key: &Key) -> crate::error::Result<Option<(u32, u32)>> {
+        // Newest first: what was written last is read most.
+        for (at, part) in self.parts.iter().enumerate().rev() {
+            if let Some(row) = part.segment.find(key)?
+                && !part.dead.rows.contains(row)
+            {
+                return Ok(Some((at as u32, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn heap_parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.on_heap())
+    }
+
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.parts.iter().map(Part::heap_bytes).sum()
+    }
+}
