@@ -23,7 +23,7 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) path: String,
-    /// As in its header: names it in the block cache.
+    /// Names it in the block cache: its number in the header is not unique among kinds of files.
     pub(crate) id: u64,
     pub(crate) source: Arc<dyn Source>,
     /// CRC-32C of each block of each section, from the footer.
@@ -264,13 +264,19 @@ type BlockName = (u64, u64);
 pub(crate) struct BlockCache {
     blocks: Mutex<(HashMap<BlockName, Arc<AlignedBytes>>, VecDeque<BlockName>)>,
     blocks_max: usize,
+    files: AtomicU64,
 }
 
 impl BlockCache {
     /// A cache of at most so many bytes.
     pub(crate) fn new(bytes_max: u64) -> Arc<BlockCache> {
         let blocks_max = (bytes_max / BLOCK_BYTES as u64).max(1) as usize;
-        Arc::new(BlockCache { blocks: Mutex::default(), blocks_max })
+        Arc::new(BlockCache { blocks: Mutex::default(), blocks_max, files: AtomicU64::new(0) })
+    }
+
+    /// A name for a file that is being opened.
+    pub(crate) fn new_file(&self) -> u64 {
+        self.files.fetch_add(1, Ordering::Relaxed)
     }
 
     fn get(&self, name: BlockName) -> Option<Arc<AlignedBytes>> {

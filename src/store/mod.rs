@@ -219,9 +219,10 @@ impl Store {
         Store::sync_wal(&mut writer)
     }
 
+    /// Makes every byte of the WAL durable, if one is not.
     fn sync_wal(writer: &mut Writer) -> Result<()> {
         let Some(wal) = &mut writer.wal else { return Err(Error::ReadOnly) };
-        if wal.synced_lsn == wal.last_lsn {
+        if wal.is_synced() {
             return Ok(());
         }
         if let Err(error) = wal.sync() {

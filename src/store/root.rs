@@ -71,16 +71,11 @@ impl Store {
 
     /// Starts a new WAL file, and makes MANIFEST say so before anything is written to it.
     pub(crate) fn rotate(&self, writer: &mut Writer) -> Result<()> {
-        let old = match &mut writer.wal {
-            Some(wal) => {
-                // A finished file must be wholly durable: MANIFEST will say that it is.
-                if wal.synced_lsn < wal.last_lsn {
-                    Store::sync_wal(writer)?;
-                }
-                writer.wal.as_ref().map(|wal| wal.entry(true))
-            }
-            None => None,
-        };
+        if writer.wal.is_some() {
+            // A finished file must be wholly durable: MANIFEST will say that it is.
+            Store::sync_wal(writer)?;
+        }
+        let old = writer.wal.as_ref().map(|wal| wal.entry(true));
         let rotated = self.rotate_files(writer.next_lsn, old);
         match rotated {
             Ok(wal) => {
