@@ -3,4 +3,5 @@
 
 mod crash;
 mod eval;
+mod laws;
 mod oracle;
