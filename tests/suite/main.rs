@@ -3,5 +3,6 @@
 
 mod crash;
 mod eval;
+mod format;
 mod laws;
 mod oracle;
