@@ -260,10 +260,13 @@ impl Section {
 
 type BlockName = (u64, u64);
 
+/// The blocks, and their names in order of arrival.
+type Blocks = (HashMap<BlockName, Arc<AlignedBytes>>, VecDeque<BlockName>);
+
 /// Blocks read lately by one database handle, oldest out first.
 #[derive(Debug)]
 pub(crate) struct BlockCache {
-    blocks: Mutex<(HashMap<BlockName, Arc<AlignedBytes>>, VecDeque<BlockName>)>,
+    blocks: Mutex<Blocks>,
     blocks_max: usize,
     files: AtomicU64,
 }
