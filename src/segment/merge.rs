@@ -304,7 +304,8 @@ fn item_codes(sources: &[Source<'_>], plan: &Plan) -> Result<(Vec<u32>, Vec<Key>
             }
             Source::Part { segment, .. } => {
                 let Some(events) = segment.events()? else {
-                    (used.push(Vec::new()), keys.push(Vec::new()));
+                    used.push(Vec::new());
+                    keys.push(Vec::new());
                     continue;
                 };
                 let column = events.block(0..events.count)?.items;

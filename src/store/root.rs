@@ -107,8 +107,8 @@ impl Store {
     pub(crate) fn judge(&self, writer: &mut Writer, error: Error) -> Error {
         let Error::Io { doing, path, .. } = &error else { return error };
         let clean = match *doing {
-            "opening" | "reading" | "mapping" | "listing" | "removing" => true,
-            "creating" | "writing" | "making" | "linking" => error.is_full(),
+            "opening" | "reading" | "mapping" | "listing" | "removing" | "creating" => true,
+            "writing" | "making" | "linking" => error.is_full(),
             _ => false,
         };
         if clean && error.is_full() {

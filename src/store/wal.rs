@@ -79,10 +79,14 @@ impl Wal {
     /// Says in the file that everything so far is durable, so that later damage to it is not taken
     /// for a torn tail. Not synced itself.
     pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.full {
+            return Ok(());
+        }
         self.write(RecordKind::Seal, self.last_lsn, &[])
     }
 
     fn write(&mut self, kind: RecordKind, lsn: u64, payload: &[u8]) -> Result<()> {
+        assert!(!self.full, "nothing follows a failed append in the same file");
         self.buffer.clear();
         let place = (self.id, self.len);
         record::frame(place, kind, (lsn, self.synced_lsn), payload, &mut self.buffer);

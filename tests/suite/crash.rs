@@ -1,7 +1,7 @@
 //! Power failures: at every call, with every subset of what was not yet durable.
 
 use crate::oracle::{Dice, State, Write, commit, schema};
-use bowerbird::{defects::Defect, io::fault::Fault, *};
+use bowerbird::{io::fault::Fault, *};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One step of a workload.
@@ -18,7 +18,7 @@ pub enum Step {
 }
 
 /// The smallest artifact.
-struct Blob(Vec<u8>);
+pub struct Blob(pub Vec<u8>);
 
 impl Artifact for Blob {
     const KIND: &'static str = "blob";
@@ -211,32 +211,62 @@ pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
                 Maintain,
             ],
         ),
+        // Housekeeping of its own accord, while the update may be in the WAL only.
+        (
+            "merge",
+            vec![Commit(two()), Flush, Commit(vec![put(1, 9)]), Maintain, Commit(vec![put(2, 8)])],
+        ),
         ("recovery", vec![Commit(two()), Reopen, Commit(vec![put(3, 3)]), Reopen, Commit(two())]),
     ]
 }
 
 /// Goal: what a commit promised is kept through any power failure, at every durability level.
-/// Method: cut the power before every call of the directory, for twelve workloads, and open every
+/// Method: cut the power before every call of the directory, for thirteen workloads, and open every
 /// subset of what was pending, torn, zeroed or garbled; then write on.
 // checks: D1 D2 D3 D4 D5 A1 C6 I2 I3
 #[test]
 fn every_crash_state_is_a_prefix_with_everything_that_was_promised() {
-    let group = Durability::Group { max_delay: ms(0), max_ops: 1 };
-    let buffered = Durability::Buffered { max_delay: days(1) };
     let mut states = 0;
     for (name, steps) in workloads() {
-        for durability in [Durability::Immediate, group, buffered, Durability::None] {
-            states += explore(name, &steps, durability, states_per_call());
+        for durability in levels() {
+            states += explore(name, &steps, durability, 24);
         }
     }
     println!("{states} crash states");
     assert!(states >= 20_000, "only {states} crash states");
 }
 
-/// More states per call for the long run: `BOWERBIRD_CRASH_STATES=4000 cargo test ... crash`.
+fn levels() -> [Durability; 4] {
+    let group = Durability::Group { max_delay: ms(0), max_ops: 1 };
+    let buffered = Durability::Buffered { max_delay: days(1) };
+    [Durability::Immediate, group, buffered, Durability::None]
+}
+
+/// Goal: the same for workloads that nobody thought of.
+/// Method: random steps, ten workloads here; `BOWERBIRD_CRASH_WORKLOADS=1000` for a million states.
+// checks: D1 D2 D3 D4 D5 A1 C6
+#[test]
 #[allow(clippy::disallowed_methods)] // A knob of the test, not of the library.
-fn states_per_call() -> usize {
-    std::env::var("BOWERBIRD_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+fn random_workloads_survive_power_failures_too() {
+    let wanted = std::env::var("BOWERBIRD_CRASH_WORKLOADS").ok().and_then(|n| n.parse().ok());
+    let mut states = 0;
+    for seed in 0..wanted.unwrap_or(10) {
+        let mut dice = Dice(seed);
+        let step = |dice: &mut Dice| match dice.roll(12) {
+            0..=5 => Step::Commit(dice.batch(3)),
+            6 => Step::Flush,
+            7 => Step::Compact,
+            8 => Step::Maintain,
+            9 => Step::Sync,
+            10 => Step::Publish,
+            _ => Step::Reopen,
+        };
+        let steps: Vec<Step> = (0..6).map(|_| step(&mut dice)).collect();
+        let durability = levels()[dice.roll(4) as usize];
+        states += explore(&format!("random workload {seed}"), &steps, durability, 32);
+    }
+    println!("{states} crash states of random workloads");
+    assert!(states >= 1_000, "only {states} crash states");
 }
 
 /// Goal: recovery can be cut short as often as one likes.
@@ -281,11 +311,9 @@ fn recovery_survives_power_failures_of_its_own() {
     assert!(states >= 2_000, "only {states}");
 }
 
-/// Runs the crash states of one workload with a defect switched on: it must be caught.
-pub fn crash_states_with(defect: Defect, workload: &str, durability: Durability) {
-    let (name, steps) = workloads()
-        .into_iter()
-        .find(|(name, _)| *name == workload)
-        .expect("a workload of that name");
-    defect.during(|| explore(name, &steps, durability, 24));
+/// The crash states of one workload.
+pub fn explore_one(workload: &str, durability: Durability) {
+    let found = workloads().into_iter().find(|(name, _)| *name == workload);
+    let (name, steps) = found.expect("a workload of that name");
+    explore(name, &steps, durability, 24);
 }

@@ -144,7 +144,7 @@ impl Subject {
         for (_, key) in all {
             let tags = &self.state.items[key].1;
             if tags.iter().all(|tag| !seen.contains_key(tag.as_str())) {
-                tags.iter().for_each(|tag| drop(seen.insert(tag, 1)));
+                seen.extend(tags.iter().map(|tag| (tag.as_str(), 1)));
                 expected.push(Key::Id(*key));
             }
         }
@@ -176,7 +176,8 @@ impl Subject {
         }
         let found = snapshot.item_history(&Key::Id(item), Timestamp::MAX, 100_000).unwrap();
         let mut found: Vec<_> = found.iter().map(|i| (i.user.0, i.at.0, i.recorded.0)).collect();
-        (found.sort(), about.sort());
+        found.sort();
+        about.sort();
         assert_eq!(found, about, "events about item {item}");
     }
 }
