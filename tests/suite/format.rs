@@ -191,13 +191,16 @@ fn large(path: &Path) -> Db {
         let item = Item::new(n).attr("even", n % 2 == 0);
         batch.put(if n % 3 == 0 { item.attr("third", n as i64) } else { item });
     }
-    (0..9_000).for_each(|n| drop(batch.event(Event::new(n % 7, n, "view", Timestamp(0)))));
+    for n in 0..9_000 {
+        batch.event(Event::new(n % 7, n, "view", Timestamp(0)));
+    }
     batch.commit().unwrap();
     db.flush().unwrap();
     while db.maintain().unwrap().is_some() {}
     let mut batch = db.batch();
-    (20_000..35_000u64).for_each(|n| drop(batch.delete(n)));
-    (66_000..67_000u64).for_each(|n| drop(batch.delete(n)));
+    for n in (20_000..35_000u64).chain(66_000..67_000) {
+        batch.delete(n);
+    }
     batch.erase_user(UserId(3));
     batch.commit().unwrap();
     db.flush().unwrap();
@@ -248,7 +251,8 @@ fn item_json(
     types: &std::collections::HashMap<String, Json>,
 ) -> Json {
     let item = snapshot.get(key).unwrap().unwrap();
-    let vectors: serde_json::Map<_, _> = item.vectors.into_iter().map(|(n, v)| (n, json!(v))).collect();
+    let vectors: serde_json::Map<_, _> =
+        item.vectors.into_iter().map(|(n, v)| (n, json!(v))).collect();
     let mut attrs = serde_json::Map::new();
     for (name, value) in item.attrs {
         let value = match value {
@@ -411,7 +415,9 @@ fn a_flipped_byte_is_damage_or_changes_nothing() {
         let path = folder.path().join(name);
         let db = rich(&path, keys);
         let (files, mut dice, mut flips) = (files(&path), Dice(0xf11b), Vec::new());
-        for (file, len) in files.iter().cycle().filter(|(_, len)| *len > 0).take(120.max(8 * files.len())) {
+        for (file, len) in
+            files.iter().cycle().filter(|(_, len)| *len > 0).take(120.max(8 * files.len()))
+        {
             flips.push((file.clone(), dice.roll(*len), 1u8 << dice.roll(8)));
         }
         let output = run("flips.py", &path, &json!(flips).to_string());
