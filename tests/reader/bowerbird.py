@@ -172,8 +172,7 @@ class Sections:
 
     def pieces(self, content, starts):
         bounds = starts.tolist()
-        fits = bounds == sorted(bounds) and bounds[-1] <= len(content)
-        need(fits, self.path, "starts out of order")
+        need(bounds == sorted(bounds) and bounds[-1] <= len(content), self.path, "starts out of order")
         return [content[a:b] for a, b in zip(bounds, bounds[1:])]
 
 # ---- 1: bitmaps in the portable format of Roaring
@@ -244,9 +243,8 @@ class Segment:
         need(key_kind == self.named, path, "META: kind of keys")
 
     def keys(self, ids, starts, content, count):
-        if self.named:
-            return self.file.strings(starts, content, count)
-        return self.file.array(ids, "<u8", count).tolist()
+        file = self.file
+        return file.strings(starts, content, count) if self.named else file.array(ids, "<u8", count).tolist()
 
     def read_items(self, dead):
         """The live items: key, vectors and attributes by name."""
@@ -376,8 +374,6 @@ def read_wal(path, data, db, entry, synced):
         at = record[4] if record else at + 8
     return batches
 
-# ---- 0, 10: from a directory to its content
-
 class Database:
     def __init__(self, read):
         """`read` maps a path in the directory to bytes, or to None if there is no such file."""
@@ -461,8 +457,7 @@ class Database:
         return decode_vector(space, stored[:size], struct.unpack("<f", stored[size:])[0] if i8 else 1.0)
 
     def _read_artifact(self, entry):
-        fine = re.fullmatch("[a-z0-9_-]+", entry["name"])
-        need(fine, "MANIFEST", f"an artifact cannot be called {entry['name']!r}")
+        need(re.fullmatch("[a-z0-9_-]+", entry["name"]), "MANIFEST", "name of an artifact")
         path = f"artifacts/{entry['name']}@{entry['version']}.{entry['file']['id']:06}.art"
         file = Sections(path, self.file(path), "artifact", self.db, entry["file"])
         label = decode(file.get(60), path, LABEL)
@@ -475,8 +470,7 @@ class Database:
         order = str.encode if self.schema["keys"] == "name" else int
         items, names = [], ("user", "item", "kind", "at", "recorded", "value", "request", "position")
         for key, (vectors, attrs) in sorted(self.items.items(), key=lambda item: order(item[0])):
-            text = {name: repr(v) if types[name] == "float" else v for name, v in attrs.items()}
-            attrs = {name: {types[name]: value} for name, value in text.items()}
+            attrs = {n: {types[n]: repr(v) if types[n] == "float" else v} for n, v in attrs.items()}
             items.append({"key": key, "vectors": vectors, "attrs": attrs})
         events = sorted(self.events, key=lambda event: (event[0], event[3], event[4]))
         shown = ("name", "version", "kind", "active", "parents", "trained_at", "seed", "notes")
