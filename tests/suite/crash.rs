@@ -243,7 +243,7 @@ fn levels() -> [Durability; 4] {
 }
 
 /// Goal: the same for workloads that nobody thought of.
-/// Method: random steps, ten workloads here; `BOWERBIRD_CRASH_WORKLOADS=1000` for a million states.
+/// Method: random steps, ten workloads here; `BOWERBIRD_CRASH_WORKLOADS=2000` for a million states.
 // checks: D1 D2 D3 D4 D5 A1 C6
 #[test]
 #[allow(clippy::disallowed_methods)] // A knob of the test, not of the library.
