@@ -677,6 +677,8 @@ fn the_worked_example_is_what_we_write() {
     let written = inner.map_or("", |(inner, _)| inner);
     if written != dump {
         let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("example.md");
+        // A file for the one who reads the message, not of a database.
+        #[allow(clippy::disallowed_methods)]
         fs::write(&copy, &dump).unwrap();
         panic!(
             "FORMAT.md, chapter 14, is not what we write. If the format was meant to change, put {} \
