@@ -12,4 +12,6 @@ mod io_errors;
 mod kill;
 mod laws;
 mod live;
+mod operators;
 mod oracle;
+mod replay;
