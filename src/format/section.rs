@@ -23,8 +23,8 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) path: String,
-    /// As in its header: names it in the block cache.
-    pub(crate) id: u64,
+    /// From [`BlockCache::new_file`]: names it in the block cache.
+    pub(crate) cached_as: u64,
     pub(crate) source: Arc<dyn Source>,
     /// CRC-32C of each block of each section, from the footer.
     pub(crate) blocks: Vec<u32>,
@@ -220,7 +220,7 @@ impl Section {
         let Data::File { file, offset, first_block, .. } = &self.data else {
             return Err(Error::invalid("section", "is not in a file"));
         };
-        let name = (file.id, (*first_block as u64) + index);
+        let name = (file.cached_as, (*first_block as u64) + index);
         if let Some(block) = file.cache.get(name) {
             return Ok(block);
         }
@@ -264,13 +264,21 @@ type BlockName = (u64, u64);
 pub(crate) struct BlockCache {
     blocks: Mutex<(HashMap<BlockName, Arc<AlignedBytes>>, VecDeque<BlockName>)>,
     blocks_max: usize,
+    files: AtomicU64,
 }
 
 impl BlockCache {
     /// A cache of at most so many bytes.
     pub(crate) fn new(bytes_max: u64) -> Arc<BlockCache> {
         let blocks_max = (bytes_max / BLOCK_BYTES as u64).max(1) as usize;
-        Arc::new(BlockCache { blocks: Mutex::default(), blocks_max })
+        Arc::new(BlockCache { blocks: Mutex::default(), blocks_max, files: AtomicU64::new(0) })
+    }
+
+    /// A number for a file that is being opened. Its own number would not do: a MANIFEST is numbered
+    /// by generation and a derived file by its segment, and what was opened before may have been
+    /// replaced, so blocks of one file would be taken for blocks of another.
+    pub(crate) fn new_file(&self) -> u64 {
+        self.files.fetch_add(1, Ordering::Relaxed)
     }
 
     fn get(&self, name: BlockName) -> Option<Arc<AlignedBytes>> {
