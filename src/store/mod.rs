@@ -220,10 +220,15 @@ impl Store {
     }
 
     fn sync_wal(writer: &mut Writer) -> Result<()> {
-        let Some(wal) = &mut writer.wal else { return Err(Error::ReadOnly) };
-        if wal.synced_lsn == wal.last_lsn {
-            return Ok(());
+        match &writer.wal {
+            Some(wal) if wal.synced_lsn == wal.last_lsn => Ok(()),
+            _ => Store::sync_wal_to_its_end(writer),
         }
+    }
+
+    /// The same, and the last seal too, which tells of commits that are durable without it.
+    fn sync_wal_to_its_end(writer: &mut Writer) -> Result<()> {
+        let Some(wal) = &mut writer.wal else { return Err(Error::ReadOnly) };
         if let Err(error) = wal.sync() {
             if crate::defects::on(crate::defects::Defect::FailedSyncForgotten) {
                 return Ok(());

@@ -73,9 +73,10 @@ impl Store {
     pub(crate) fn rotate(&self, writer: &mut Writer) -> Result<()> {
         let old = match &mut writer.wal {
             Some(wal) => {
-                // A finished file must be wholly durable: MANIFEST will say that it is.
-                if wal.synced_lsn < wal.last_lsn {
-                    Store::sync_wal(writer)?;
+                // A finished file must be wholly durable, with its last seal: MANIFEST will say where
+                // it ends.
+                if wal.synced_len < wal.len {
+                    Store::sync_wal_to_its_end(writer)?;
                 }
                 writer.wal.as_ref().map(|wal| wal.entry(true))
             }

@@ -21,6 +21,8 @@ pub(crate) struct Wal {
     pub(crate) last_lsn: u64,
     /// Every commit up to here has been synced.
     pub(crate) synced_lsn: u64,
+    /// And every byte up to here: a seal comes after the sync that it tells of.
+    pub(crate) synced_len: u64,
     /// An append failed: nothing may follow in this file.
     pub(crate) full: bool,
     buffer: Vec<u8>,
@@ -43,6 +45,7 @@ impl Wal {
             len: header.len() as u64,
             last_lsn: first_lsn - 1,
             synced_lsn: first_lsn - 1,
+            synced_len: header.len() as u64,
             full: false,
             buffer: Vec::new(),
         })
@@ -64,7 +67,7 @@ impl Wal {
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.file.sync()?;
-        self.synced_lsn = self.last_lsn;
+        (self.synced_lsn, self.synced_len) = (self.last_lsn, self.len);
         Ok(())
     }
 
