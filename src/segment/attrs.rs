@@ -60,16 +60,16 @@ impl Segment {
 
     /// The codes of a row's tags.
     pub(crate) fn codes(&self, row: u32, attr: u16) -> Result<Vec<u32>> {
-        let codes = self.sections.need(Kind::CODES, attr)?;
+        let codes = || self.sections.need(Kind::CODES, attr);
         match self.attr_type(attr) {
             Some((20, _)) => {
-                let code = codes.get::<u32>(row.into())?;
+                let code = codes()?.get::<u32>(row.into())?;
                 Ok(if code == NO_CODE { Vec::new() } else { vec![code] })
             }
             Some((21, _)) => {
                 let lists = self.sections.need(Kind::LISTS, attr)?;
                 let pair = lists.column::<u64>(row.into()..u64::from(row) + 2)?;
-                Ok(codes.column::<u32>(pair[0]..pair[1])?.to_vec())
+                Ok(codes()?.column::<u32>(pair[0]..pair[1])?.to_vec())
             }
             _ => Ok(Vec::new()),
         }
