@@ -1,9 +1,10 @@
 //! Whole files cut, grown, missing, exchanged, out of date or from elsewhere: never silently wrong.
 //!
 //! Two things cannot be told from the past itself. A WAL cut off at its end is what a power failure
-//! leaves, so commits at its end may go, in order, down to what MANIFEST knows to be durable. And an
-//! older MANIFEST, with all the files it names, is an older database: what a backup is. In both cases
-//! the answer must be one that was true at some commit; in all others the present truth or an error.
+//! leaves, so commits at its end may go, in order, down to what MANIFEST knows to be durable: then all
+//! answers must be those of one earlier commit. And an older MANIFEST, where all the files it names are
+//! still there, is an older root with the commits since: then each answer must have been true once.
+//! Everything else must be the present truth or an error.
 
 use crate::fuzz_bodies::bodies::{
     attack,
@@ -35,8 +36,8 @@ impl Stage {
         &self.moments[self.moments.len() - 1].answers
     }
 
-    /// Asks everything of changed files. `past` says that an older truth will do.
-    fn check(&self, place: &str, files: Files, past: bool) {
+    /// Asks everything of changed files; `rule` says which other answers will do.
+    fn check(&self, place: &str, files: Files, rule: Rule) {
         let mode = if place.len() % 2 == 0 { IoMode::Mmap } else { IoMode::Pread };
         let outcome = attack::ask(&attack::dir(files), mode);
         for answers in [outcome.read, outcome.write] {
@@ -48,17 +49,30 @@ impl Stage {
                 self.same.set(self.same.get() + 1);
                 continue;
             };
-            let was = |moment: &Moment| base::agree(&answers, &moment.answers).is_ok();
-            assert!(past && self.moments.iter().any(was), "{place}: another answer: {other}");
+            let was = |answers: &[Answer]| {
+                let agree = |moment: &Moment| base::agree(answers, &moment.answers).is_ok();
+                self.moments.iter().any(agree)
+            };
+            let fine = match rule {
+                Rule::Present => false,
+                Rule::OneCommit => was(&answers),
+                Rule::EachOnce => (0..answers.len()).all(|at| {
+                    let alone = |moment: &Moment| {
+                        base::agree(&answers[at..at + 1], &moment.answers[at..at + 1]).is_ok()
+                    };
+                    self.moments.iter().any(alone)
+                }),
+            };
+            assert!(fine, "{place}: another answer: {other}");
             self.past.set(self.past.get() + 1);
         }
     }
 
     /// With one file replaced.
-    fn with(&self, place: &str, path: &str, bytes: Vec<u8>, past: bool) {
+    fn with(&self, place: &str, path: &str, bytes: Vec<u8>, rule: Rule) {
         let mut files = self.now.clone();
         files.insert(path.into(), bytes);
-        self.check(&format!("{path}: {place}"), files, past);
+        self.check(&format!("{path}: {place}"), files, rule);
     }
 
     fn tell(&self, what: &str) {
@@ -67,8 +81,19 @@ impl Stage {
     }
 }
 
-fn is_wal(path: &str) -> bool {
-    path.starts_with("wal/")
+/// Which answers other than the present truth will do.
+#[derive(Clone, Copy)]
+enum Rule {
+    Present,
+    /// Those of one earlier commit.
+    OneCommit,
+    /// Each as it was at some commit.
+    EachOnce,
+}
+
+/// What may be taken for a torn write.
+fn torn(path: &str) -> Rule {
+    if path.starts_with("wal/") { Rule::OneCommit } else { Rule::Present }
 }
 
 // checks: C3 C6
@@ -76,9 +101,9 @@ fn is_wal(path: &str) -> bool {
 fn a_file_cut_at_any_length_is_an_error_or_a_torn_tail() {
     let stage = Stage::new();
     for (path, bytes) in &stage.now {
-        let all = DEEP || bytes.len() < 2048 || is_wal(path);
+        let all = DEEP || bytes.len() < 2048 || path.starts_with("wal/");
         for len in (0..bytes.len()).step_by(if all { 1 } else { 19 }) {
-            stage.with(&format!("cut to {len}"), path, bytes[..len].to_vec(), is_wal(path));
+            stage.with(&format!("cut to {len}"), path, bytes[..len].to_vec(), torn(path));
         }
     }
     stage.tell("cut");
@@ -91,9 +116,9 @@ fn a_file_with_more_at_its_end_is_an_error_or_the_same() {
     for (path, bytes) in &stage.now {
         for more in [1, 7, 64, 4096] {
             let zeros = [bytes.clone(), vec![0; more]].concat();
-            stage.with(&format!("{more} zeros more"), path, zeros, false);
+            stage.with(&format!("{more} zeros more"), path, zeros, Rule::Present);
             let noise = [bytes.clone(), attack::noise(7, more)].concat();
-            stage.with(&format!("{more} bytes more"), path, noise, false);
+            stage.with(&format!("{more} bytes more"), path, noise, Rule::Present);
         }
     }
     stage.tell("grown");
@@ -106,14 +131,14 @@ fn a_file_that_is_missing_or_exchanged_is_an_error_or_the_same() {
     for (path, bytes) in &stage.now {
         let mut files = stage.now.clone();
         files.remove(path);
-        stage.check(&format!("{path} is missing"), files, false);
-        stage.with("empty", path, Vec::new(), false);
+        stage.check(&format!("{path} is missing"), files, Rule::Present);
+        stage.with("empty", path, Vec::new(), Rule::Present);
         for (other, others) in stage.now.iter().filter(|(other, _)| *other > path) {
             let mut files = stage.now.clone();
             files.insert(path.clone(), others.clone());
             files.insert(other.clone(), bytes.clone());
-            stage.check(&format!("{path} and {other} exchanged"), files, false);
-            stage.with(&format!("as {other}"), path, others.clone(), false);
+            stage.check(&format!("{path} and {other} exchanged"), files, Rule::Present);
+            stage.with(&format!("as {other}"), path, others.clone(), Rule::Present);
         }
     }
     stage.tell("exchanged");
@@ -128,17 +153,18 @@ fn a_file_of_another_time_or_database_is_an_error_or_was_true() {
     for moment in &stage.moments[..stage.moments.len() - 1] {
         let place = format!("as of {}", moment.name);
         for (path, bytes) in attack::files(&moment.dir) {
-            stage.with(&place, &path, bytes, is_wal(&path) || path == "MANIFEST");
+            let rule = if path == "MANIFEST" { Rule::EachOnce } else { torn(&path) };
+            stage.with(&place, &path, bytes, rule);
         }
         let mut files = stage.now.clone();
         files.extend(attack::files(&moment.dir));
-        stage.check(&format!("everything {place}"), files, true);
+        stage.check(&format!("everything {place}"), files, Rule::EachOnce);
     }
     let others = base::life(KeyKind::Id, 2);
     let other = attack::files(&others[others.len() - 1].dir);
     assert!(other.keys().eq(stage.now.keys()));
     for (path, bytes) in &other {
-        stage.with("of another database", path, bytes.clone(), false);
+        stage.with("of another database", path, bytes.clone(), Rule::Present);
     }
     stage.tell("out of date");
 }
@@ -155,8 +181,8 @@ fn a_sector_of_zeros_or_noise_is_an_error_or_a_torn_tail() {
                 let mut bad = bytes.clone();
                 bad[at..end].copy_from_slice(&sector);
                 // Of a WAL, only damage that reaches the end can be taken for a torn write.
-                let torn = is_wal(path) && end == bytes.len();
-                stage.with(&format!("{what} at {at}"), path, bad, torn);
+                let rule = if end == bytes.len() { torn(path) } else { Rule::Present };
+                stage.with(&format!("{what} at {at}"), path, bad, rule);
             }
         }
     }
@@ -174,7 +200,7 @@ fn a_copy_under_the_next_number_changes_nothing() {
         for number in [900_000, 900_001, 1_234_567] {
             let mut files = stage.now.clone();
             files.insert(format!("{folder}/{number}.{ending}"), bytes.clone());
-            stage.check(&format!("{path} again as {number}"), files, false);
+            stage.check(&format!("{path} again as {number}"), files, Rule::Present);
         }
     }
     stage.tell("copied");
