@@ -212,6 +212,7 @@ impl Snapshot {
                 format!("is {limit}; it must be 1 to {LIMIT_MAX}"),
             ));
         }
+        super::encode::key(self.schema(), item)?;
         let mut found = Vec::new();
         for part in &self.version.parts {
             let positions =
