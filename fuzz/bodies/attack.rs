@@ -216,7 +216,9 @@ pub fn work(dir: &Fault, mode: IoMode) -> Result<()> {
     let db = Db::open_in(Arc::new(dir.clone()), base::options(mode))?;
     let keys = db.snapshot().schema().key_kind();
     let steps: [&dyn Fn() -> Result<()>; 6] = [
-        &|| db.batch().put(base::item(keys, 5, 1)).event(base::event(keys, 3, 1)).commit().map(drop),
+        &|| {
+            db.batch().put(base::item(keys, 5, 1)).event(base::event(keys, 3, 1)).commit().map(drop)
+        },
         &|| db.batch().delete(base::key(keys, 1)).erase_user(UserId(2)).commit().map(drop),
         &|| db.batch().erase_item(base::key(keys, 4)).commit().map(drop),
         &|| db.flush().map(drop),

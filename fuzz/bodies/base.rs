@@ -48,7 +48,9 @@ pub fn item(keys: KeyKind, n: u64, salt: u64) -> Item {
         .attr("year", 1950 + (seed % 40) as i64)
         .attr("live", seed.is_multiple_of(2));
     if !n.is_multiple_of(3) {
-        item = item.vector("image", vector(9, seed)).attr("genre", [GENRES[(seed % 3) as usize], "any"]);
+        item = item
+            .vector("image", vector(9, seed))
+            .attr("genre", [GENRES[(seed % 3) as usize], "any"]);
     }
     if n % 4 != 1 {
         item = item.vector("half", vector(5, seed)).attr("brand", BRANDS[(seed % 4) as usize]);
@@ -131,7 +133,8 @@ pub fn life(keys: KeyKind, salt: u64) -> Vec<Moment> {
     commit(20..24, 30..34, salt + 2);
     db.flush().expect("the disk is fine");
     moment("dead events");
-    let from = Provenance { seed: 7, notes: vec![("a".into(), "b".into())], ..Provenance::default() };
+    let from =
+        Provenance { seed: 7, notes: vec![("a".into(), "b".into())], ..Provenance::default() };
     let version = db.publish("mean", &Mean(3.5), from).expect("the artifact is fine");
     moment("published");
     db.activate("mean", version).expect("it is there");
@@ -309,7 +312,10 @@ fn artifacts(snapshot: &Snapshot) -> Result<String> {
     let list = snapshot.artifacts();
     let mut text = format!("{list:?}\n");
     for artifact in &list {
-        text += &format!("{:?}\n", snapshot.artifact_version::<Mean>(&artifact.name, artifact.version)?);
+        text += &format!(
+            "{:?}\n",
+            snapshot.artifact_version::<Mean>(&artifact.name, artifact.version)?
+        );
         text += &format!("{:?}\n", snapshot.provenance(&artifact.name, artifact.version)?);
     }
     Ok(text)

@@ -89,7 +89,9 @@ fn state(db: &Db) -> State {
     let mut state = State::new();
     for key in snapshot.keys(&Where::all(), 1000).expect("it is sound") {
         let item = snapshot.get(&key).expect("it is sound").expect("it was listed");
-        let (Key::Id(id), Some(Value::Int(year))) = (key, item.get("year")) else { panic!("{item:?}") };
+        let (Key::Id(id), Some(Value::Int(year))) = (key, item.get("year")) else {
+            panic!("{item:?}")
+        };
         state.insert(id, *year);
     }
     state

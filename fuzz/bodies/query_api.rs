@@ -1,9 +1,6 @@
 //! Any calls in any order, beside a model that keeps everything in a map.
 
-use super::{
-    attack::Choices,
-    base,
-};
+use super::{attack::Choices, base};
 use bowerbird::{io::fault::Fault, *};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +17,8 @@ struct Model {
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let dir = Fault::new();
-    let schema = Schema::new().space("text", 2, Metric::L2).attr("year", AttrType::Int).event("view");
+    let schema =
+        Schema::new().space("text", 2, Metric::L2).attr("year", AttrType::Int).event("view");
     let options = base::options(if choices.byte() & 1 == 0 { IoMode::Mmap } else { IoMode::Pread });
     let db = Db::create_in(Arc::new(dir.clone()), schema, options.clone());
     let mut db = db.expect("the directory is empty");

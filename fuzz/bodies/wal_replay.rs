@@ -2,8 +2,7 @@
 
 use super::{
     attack::{self, Choices},
-    open_dir,
-    seal,
+    open_dir, seal,
 };
 use bowerbird::{IoMode, KeyKind};
 

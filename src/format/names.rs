@@ -86,8 +86,16 @@ mod tests {
         assert_eq!(parse(&name(tmp(&segment(38)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(artifact("sid", 3, 52))), Some((52, None, "art")));
-        for stranger in ["", "notes.txt", "1.seg", "0000001.seg", "000038.SEG", "000038.", "a.b.c", "9223372036854775807.seg"]
-        {
+        for stranger in [
+            "",
+            "notes.txt",
+            "1.seg",
+            "0000001.seg",
+            "000038.SEG",
+            "000038.",
+            "a.b.c",
+            "9223372036854775807.seg",
+        ] {
             assert_eq!(parse(stranger), None, "{stranger}");
         }
     }

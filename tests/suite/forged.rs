@@ -2,8 +2,7 @@
 
 use crate::{
     fuzz_bodies::bodies::{
-        attack,
-        open_dir,
+        attack, open_dir,
         seal::{self, Files},
     },
     memory_limits::peak_of,
@@ -82,7 +81,9 @@ fn fields(files: &Files) -> Vec<(&str, usize, usize, usize, usize)> {
             let (from, to) = (place.at, place.at + place.len);
             match place.kind {
                 // Packed, with strings between the numbers.
-                1 | 60 | 70 => fields.extend([(&**path, from, to, 1, 8), (&**path, from, to, 1, 4)]),
+                1 | 60 | 70 => {
+                    fields.extend([(&**path, from, to, 1, 8), (&**path, from, to, 1, 4)])
+                }
                 10 => fields.extend([(&**path, from, to, 4, 4), (&**path, from, to, 2, 2)]),
                 // Lists of numbers: their ends and their middle.
                 11 | 12 | 19 | 22 | 23 | 25 | 27 | 30 | 31 | 40 | 41 => {

@@ -1,7 +1,10 @@
 //! The fuzz targets, without a fuzzer: what they found once, they find again on every machine.
 
 use bodies::attack;
-use std::{panic, time::{Duration, Instant}};
+use std::{
+    panic,
+    time::{Duration, Instant},
+};
 
 #[allow(unreachable_pub, missing_docs, dead_code)]
 #[path = "../../fuzz/bodies/mod.rs"]
@@ -94,4 +97,32 @@ fn the_canary_fails() {
     bodies::canary::run(b"quiet");
     let sung = panic::catch_unwind(|| bodies::canary::run(b"bower!"));
     assert!(sung.is_err());
+}
+
+/// Goal: what a power failure leaves of a flush opens. The last seal of the finished WAL was not
+/// durable, but MANIFEST said that the file ends behind it. Method: cut the power before each call.
+// checks: D1 D5
+#[test]
+fn a_power_failure_in_a_flush_leaves_a_database_that_opens() {
+    use bodies::base;
+    use bowerbird::{Db, IoMode, Item, Schema, io::fault::Fault};
+    use std::sync::Arc;
+    let mut cut = 0;
+    loop {
+        let dir = Fault::new();
+        let options = base::options(IoMode::Mmap);
+        let db = Db::create_in(Arc::new(dir.clone()), Schema::new(), options.clone()).unwrap();
+        db.batch().put(Item::new(1u64)).commit().unwrap();
+        dir.cut_power_at(dir.calls() + cut);
+        let flushed = db.flush();
+        for left in dir.survivors(cut, 50) {
+            let db = Db::open_in(Arc::new(left), options.clone()).unwrap();
+            assert_eq!(db.snapshot().len(), 1, "cut before call {cut}");
+        }
+        if flushed.is_ok() {
+            break;
+        }
+        cut += 1;
+    }
+    assert!(cut > 10);
 }

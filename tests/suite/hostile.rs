@@ -93,7 +93,10 @@ fn vectors_are_finite_and_fit_or_are_refused() {
 fn weights_and_limits_at_their_ends_are_refused_or_finite() {
     let db = small(KeyKind::Id);
     for id in [0, 1, u64::MAX - 1, u64::MAX] {
-        db.batch().put(Item::new(id).vector("dot", [COMPONENT_MAX; 3]).attr("brand", "a")).commit().unwrap();
+        db.batch()
+            .put(Item::new(id).vector("dot", [COMPONENT_MAX; 3]).attr("brand", "a"))
+            .commit()
+            .unwrap();
     }
     let snapshot = db.snapshot();
     let near = || snapshot.near("dot", &[COMPONENT_MAX; 3]);
@@ -138,11 +141,35 @@ fn keys_are_kept_exactly_or_refused() {
     let db = small(KeyKind::Name);
     let long = "x".repeat(KEY_BYTES_MAX);
     let names = [
-        "a", "A", "a ", " a", "\0", "a\0b", "..", "/", "../../etc/passwd", "CON", "NUL", "a:b", "a\\b",
-        "\u{fdd0}", "\u{202e}abc", "e\u{301}", "\u{e9}", "\u{1f4a9}", "\n", "%s%n", "'; --", &long,
+        "a",
+        "A",
+        "a ",
+        " a",
+        "\0",
+        "a\0b",
+        "..",
+        "/",
+        "../../etc/passwd",
+        "CON",
+        "NUL",
+        "a:b",
+        "a\\b",
+        "\u{fdd0}",
+        "\u{202e}abc",
+        "e\u{301}",
+        "\u{e9}",
+        "\u{1f4a9}",
+        "\n",
+        "%s%n",
+        "'; --",
+        &long,
     ];
     for (at, name) in (0i64..).zip(names) {
-        db.batch().put(Item::new(name).attr("year", at)).event(Event::new(1, name, "view", Timestamp(at))).commit().unwrap();
+        db.batch()
+            .put(Item::new(name).attr("year", at))
+            .event(Event::new(1, name, "view", Timestamp(at)))
+            .commit()
+            .unwrap();
     }
     db.flush().unwrap();
     let snapshot = db.snapshot();
@@ -209,7 +236,10 @@ fn fields_that_do_not_fit_are_refused_with_their_batch() {
     }
     refused("kind of event", db.batch().event(Event::new(1, 1u64, "none", Timestamp(1))).commit());
     assert_eq!((db.snapshot().len(), db.snapshot().seq()), (0, Seq(0)));
-    let most = Item::new(1u64).attr("genre", tags(TAGS_MAX)).attr("title", &long[1..]).attr("brand", &tag[1..]);
+    let most = Item::new(1u64)
+        .attr("genre", tags(TAGS_MAX))
+        .attr("title", &long[1..])
+        .attr("brand", &tag[1..]);
     db.batch().put(most.attr("price", -0.0)).commit().unwrap();
     let item = db.snapshot().get(&Key::Id(1)).unwrap().unwrap();
     assert!(matches!(item.get("price"), Some(Value::Float(x)) if x.is_sign_positive()));
@@ -242,7 +272,8 @@ fn times_at_their_ends_are_times() {
         for as_of in times {
             let known = times.iter().filter(|at| **at <= as_of).count();
             let query = HistoryQuery::default().as_of(Timestamp(as_of));
-            let deeds = |query: &HistoryQuery| snapshot.history(UserId(u64::MAX), query).unwrap().deeds;
+            let deeds =
+                |query: &HistoryQuery| snapshot.history(UserId(u64::MAX), query).unwrap().deeds;
             assert_eq!(deeds(&query).len(), known);
             let seen = snapshot.item_history(&Key::Id(u64::MAX), Timestamp(as_of), 99).unwrap();
             assert_eq!(seen.len(), known);
@@ -313,7 +344,8 @@ fn names_that_lead_elsewhere_are_refused() {
     let db = small(KeyKind::Id);
     let long = "x".repeat(NAME_BYTES_MAX + 1);
     let bad = [
-        "", ".", "..", "a/b", "../a", "a\\b", "a:b", "CON", "a.b", "a@1", "a\0", "\u{e9}", " ", "A", &long,
+        "", ".", "..", "a/b", "../a", "a\\b", "a:b", "CON", "a.b", "a@1", "a\0", "\u{e9}", " ",
+        "A", &long,
     ];
     for name in bad {
         refused(name, db.publish(name, &Empty, Provenance::default()));
@@ -603,4 +635,32 @@ fn empty_and_foreign_directories_are_told_apart() {
     let db = Db::open_in(dir.clone(), Options::default()).unwrap();
     assert!(matches!(Db::open_in(dir, Options::default()), Err(Error::Locked { .. })));
     drop(db);
+}
+
+/// Goal: a field that no item of a segment has is no damage when it is merged with one that has it;
+/// merging tags once failed so. Method: one batch with every field, one with none, both orders, on
+/// the heap and on disk.
+// checks: A1 C6
+#[test]
+fn segments_with_and_without_a_field_merge() {
+    let full = |id: u64| {
+        let item = Item::new(id).attr("live", true).attr("year", 1).attr("price", 1.5);
+        let item = item.attr("brand", "a").attr("genre", ["b", "c"]).attr("title", "d");
+        ["cosine", "dot", "half", "int8", "sign"].iter().fold(item, |i, s| i.vector(s, [1.0; 3]))
+    };
+    for (first, second) in [(full(1), Item::new(2u64)), (Item::new(1u64), full(2))] {
+        for flushed in [false, true] {
+            let db = small(KeyKind::Id);
+            for item in [first.clone(), second.clone()] {
+                db.batch().put(item).commit().unwrap();
+                if flushed {
+                    db.flush().unwrap();
+                }
+            }
+            db.compact().unwrap();
+            let fields = [db.snapshot().get(&Key::Id(1)), db.snapshot().get(&Key::Id(2))]
+                .map(|item| item.unwrap().unwrap().attrs.len());
+            assert_eq!(fields, [first.attrs.len(), second.attrs.len()]);
+        }
+    }
 }

@@ -29,7 +29,13 @@ impl Stage {
     fn new() -> Stage {
         let moments = base::life(KeyKind::Id, 1);
         let now = attack::files(&moments[moments.len() - 1].dir);
-        Stage { moments, now, errors: Cell::default(), same: Cell::default(), past: Cell::default() }
+        Stage {
+            moments,
+            now,
+            errors: Cell::default(),
+            same: Cell::default(),
+            past: Cell::default(),
+        }
     }
 
     fn truth(&self) -> &[Answer] {
@@ -77,7 +83,10 @@ impl Stage {
 
     fn tell(&self, what: &str) {
         let counts = (self.errors.get(), self.same.get(), self.past.get());
-        println!("{what}: {} errors, {} the same, {} of an earlier commit", counts.0, counts.1, counts.2);
+        println!(
+            "{what}: {} errors, {} the same, {} of an earlier commit",
+            counts.0, counts.1, counts.2
+        );
     }
 }
 
@@ -176,7 +185,8 @@ fn a_sector_of_zeros_or_noise_is_an_error_or_a_torn_tail() {
     for (path, bytes) in &stage.now {
         for at in (0..bytes.len()).step_by(512) {
             let end = bytes.len().min(at + 512);
-            for (what, sector) in [("zeros", vec![0; end - at]), ("noise", attack::noise(1, end - at))]
+            for (what, sector) in
+                [("zeros", vec![0; end - at]), ("noise", attack::noise(1, end - at))]
             {
                 let mut bad = bytes.clone();
                 bad[at..end].copy_from_slice(&sector);
