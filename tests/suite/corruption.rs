@@ -123,16 +123,23 @@ fn a_flipped_byte_never_changes_an_answer_with_names_as_keys() {
     flip_all(KeyKind::Name, IoMode::Mmap);
 }
 
-/// Goal: the same for derived files, which need a larger database: every byte of the derived file,
+/// Goal: the same for derived files, which need a larger database: one byte in three of the derived file,
 /// one in 41 of the rest; and built again if asked for, it is right again (C4).
 // checks: C1 C3 C4
 #[test]
 fn a_flipped_byte_of_a_derived_file_is_an_error_or_rebuilt() {
     let moment = base::derived(4200);
     for mode in [IoMode::Mmap, IoMode::Pread] {
-        let chosen = |path: &str, at: usize| match path.starts_with("derived/") {
-            true => DEEP || at % 3 == usize::from(mode == IoMode::Pread),
-            false => at % 41 == 0,
+        let chosen = |path: &str, at: usize| {
+            let derived = path.starts_with("derived/");
+            let phase = usize::from(mode == IoMode::Pread);
+            at % (if DEEP {
+                1
+            } else if derived {
+                3
+            } else {
+                41
+            }) == phase
         };
         let counts = flip(&moment, mode, &chosen);
         println!("derived {mode:?}: {counts:?}");
@@ -154,6 +161,29 @@ fn a_flipped_byte_of_a_derived_file_is_an_error_or_rebuilt() {
         base::agree(&built, &moment.answers).unwrap();
         assert!(db.verify().unwrap().is_sound() && dir.paths().contains(path));
     }
+}
+
+/// Goal: the same for derived files that are too large to be checked when they are opened (C4).
+/// Method: one flipped byte in the middle of the longest section.
+// checks: C2 C4
+#[test]
+fn a_large_derived_file_that_is_damaged_is_rebuilt_if_asked_for() {
+    let moment = base::derived(280_000);
+    let files = moment.dir.files();
+    let (path, bytes) = files.iter().find(|(path, _)| path.starts_with("derived/")).unwrap();
+    assert!(bytes.len() as u64 > limits::SECTION_EAGER_BYTES);
+    let dir = moment.dir.fork();
+    dir.flip_bit(path, bytes.len() as u64 * 4);
+    let open = |options| Db::open_in(Arc::new(dir.clone()), options).unwrap();
+    let seen = base::answers(&open(base::options(IoMode::Mmap)));
+    assert!(seen.iter().any(|answer| matches!(answer.is, Err(Error::Corrupt(_)))));
+    base::agree(&seen, &moment.answers).unwrap();
+    let db = open(base::options(IoMode::Mmap).rebuild_derived(true));
+    while db.maintain().unwrap().is_some() {}
+    let built = base::answers(&db);
+    assert!(built.iter().all(|answer| answer.is.is_ok()));
+    base::agree(&built, &moment.answers).unwrap();
+    assert!(db.verify().unwrap().is_sound());
 }
 
 /// Goal: what is too large to be checked when it is opened is checked when it is read (C2).

@@ -44,7 +44,7 @@ impl Stage {
 
     /// Asks everything of changed files; `rule` says which other answers will do.
     fn check(&self, place: &str, files: Files, rule: Rule) {
-        let mode = if place.len() % 2 == 0 { IoMode::Mmap } else { IoMode::Pread };
+        let mode = if place.len().is_multiple_of(2) { IoMode::Mmap } else { IoMode::Pread };
         let outcome = attack::ask(&attack::dir(files), mode);
         for answers in [outcome.read, outcome.write] {
             let Ok(answers) = answers else {
