@@ -487,12 +487,15 @@ fn opening_read_only_changes_nothing_in_the_directory() {
     assert_eq!(fs::read(path.join("segments/notes.txt")).unwrap(), b"mine");
 }
 
-/// Goal: files are the owner's alone, whatever the umask lets through (S1). Method: the mode bits.
+/// Goal: files are the owner's alone, whatever the umask lets through (S1). Method: the mode bits of
+/// what a process makes whose umask is 0.
 // checks: S1
 #[test]
 fn files_and_folders_are_private_to_their_owner() {
     let place = tempfile::tempdir().unwrap();
-    let path = on_disk(place.path());
+    let path = place.path().join("a.bower");
+    assert_eq!(in_child(&format!("create {}", place.path().display())), "created");
+    assert_eq!(contents(&path).len(), 8, "MANIFEST, LOCK, a segment, a WAL and four folders");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o077, 0);
     for (name, (_, _, _, mode)) in contents(&path) {
         assert_eq!(mode & 0o077, 0, "{name:?} has mode {mode:o}");
@@ -548,6 +551,12 @@ fn the_child_of_other_tests() {
         assert_eq!(db.snapshot().len(), 2);
         // A kill without warning: nothing is dropped.
         std::process::abort();
+    }
+    if what == "create" {
+        rustix::process::umask(rustix::fs::Mode::empty());
+        on_disk(Path::new(path));
+        println!("\nanswer: created");
+        return;
     }
     match Db::open(path) {
         Ok(_) => println!("\nanswer: open"),

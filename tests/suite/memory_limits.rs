@@ -104,7 +104,7 @@ fn an_import_larger_than_the_memory_limit_stays_below_it() {
         }
     });
     println!("heap at most {most} bytes in stats, {peak} by the allocator");
-    assert!(most <= LIMIT && peak <= LIMIT + (LIMIT >> 1), "{most} {peak}");
+    assert!(most <= LIMIT && peak <= LIMIT, "{most} {peak}");
     assert_eq!(db.snapshot().len(), per_batch * batches);
     let (hits, peak) =
         peak_of(|| db.snapshot().near("text", &[1.0; DIM as usize]).limit(3).run().unwrap());
