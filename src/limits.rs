@@ -54,6 +54,9 @@ pub const HEAP_MERGE_BYTES: u64 = 2 << 20;
 pub const FLUSH_BYTES: u64 = 16 << 20;
 /// The WAL reaches this size: flush, whatever the heap holds.
 pub const WAL_FLUSH_BYTES: u64 = 64 << 20;
+/// The WAL never gets longer than this, since it is read into memory when it is replayed: commits are
+/// refused until a flush. Only where nobody does the housekeeping, far beyond `WAL_FLUSH_BYTES`.
+pub const WAL_BYTES_MAX: u64 = 4 << 30;
 /// Commits wait for the flush once the heap holds this many times `FLUSH_BYTES`.
 pub const FLUSH_BACKLOG_MAX: u64 = 4;
 /// Smallest memory limit that can work: one flush and its output columns.

@@ -8,8 +8,10 @@ use crate::limits::RECORD_BYTES_MAX;
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-const CONFIG: Configuration<LittleEndian, Fixint, Limit<RECORD_BYTES_MAX>> =
-    bincode::config::standard().with_fixed_int_encoding().with_limit::<RECORD_BYTES_MAX>();
+/// Never more than `LIMIT` bytes in all, and in each string before memory is taken for it.
+const fn config<const LIMIT: usize>() -> Configuration<LittleEndian, Fixint, Limit<LIMIT>> {
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>()
+}
 
 /// Appends the value's bytes; fails only if they are more than the limit.
 pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
@@ -23,9 +25,22 @@ pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), S
 }
 
 /// Reads a value that must use up all of the bytes.
+///
+/// bincode takes memory for a string as soon as its length is within the limit, so the limit is near
+/// what is there: a few sizes, since it must be known when this is compiled.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|e| e.to_string())?;
+    match bytes.len() >> 20 {
+        0 => decode_within::<T, { 1 << 20 }>(bytes),
+        1..16 => decode_within::<T, { 16 << 20 }>(bytes),
+        16..64 => decode_within::<T, { 64 << 20 }>(bytes),
+        64..128 => decode_within::<T, { 128 << 20 }>(bytes),
+        _ => decode_within::<T, RECORD_BYTES_MAX>(bytes),
+    }
+}
+
+fn decode_within<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, String> {
+    let read = bincode::serde::decode_from_slice(bytes, config::<LIMIT>());
+    let (value, used) = read.map_err(|e| e.to_string())?;
     match used == bytes.len() {
         true => Ok(value),
         false => Err(format!("{} bytes too many", bytes.len() - used)),
@@ -64,6 +79,21 @@ impl<'de> Deserialize<'de> for Blob {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_every_size_are_read_back() {
+        for size in [0, 1, 1 << 20, (1 << 20) + 1, 17 << 20, 65 << 20, 129 << 20] {
+            let mut bytes = Vec::new();
+            encode(&Blob(vec![7; size]), &mut bytes).unwrap();
+            assert_eq!(decode::<Blob>(&bytes).unwrap().0.len(), size);
+            if size >= 8 {
+                // The largest value that fills a limit to the last byte.
+                bytes.truncate(size);
+                bytes[..8].copy_from_slice(&(size as u64 - 8).to_le_bytes());
+                assert_eq!(decode::<Blob>(&bytes).unwrap().0.len(), size - 8);
+            }
+        }
+    }
 
     #[test]
     fn lengths_that_are_not_there_are_refused_before_memory_is_taken() {

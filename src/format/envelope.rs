@@ -258,7 +258,11 @@ impl Footer {
         if tail[24..] != MAGIC_END || tail[20..24] != [0; 4] || !whole {
             return Err(damage(tail_at, "tail").into());
         }
-        // Bounded by the file's own length, which was checked first.
+        // A sparse file can be of any length; a table and one checksum per block cannot.
+        let table = 8 + (SECTIONS_MAX * ENTRY_BYTES) as u64;
+        if size > table + 4 * (len / BLOCK_BYTES as u64 + SECTIONS_MAX as u64) {
+            return Err(damage(at, "footer").found(format!("{size} bytes")).into());
+        }
         let mut bytes = vec![0; usize::try_from(size).map_err(|_| damage(at, "footer"))?];
         read_owned(source, path, at, &mut bytes)?;
         let found = crc32c::crc32c(&bytes);

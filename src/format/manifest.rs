@@ -79,6 +79,10 @@ pub(crate) struct Manifest {
     pub(crate) artifacts: Vec<ArtifactEntry>,
 }
 
+/// No number that counts commits, files or generations is larger: they start at 1 and go up by one,
+/// so there is always room to add.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 impl Manifest {
     /// The bytes of the MANIFEST section.
     pub(crate) fn save(&self) -> Result<Vec<u8>, String> {
@@ -97,6 +101,18 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), &'static str> {
+        let ends = self.wals.iter().flat_map(|wal| [Some(wal.first_lsn), wal.sealed.map(|s| s.1)]);
+        let counters = [self.generation, self.flushed, self.synced, self.next_id];
+        if ends.flatten().chain(counters).any(|number| number > NUMBER_MAX) {
+            return Err("a number that counting never reaches");
+        }
+        if self.wals.iter().any(|wal| wal.first_lsn == 0) {
+            return Err("a WAL that begins before the first commit");
+        }
+        let version = |a: &ArtifactEntry| (1..u32::MAX).contains(&a.version);
+        if !self.artifacts.iter().all(version) {
+            return Err("a version of an artifact that none can have");
+        }
         let mut ids: Vec<u64> = self.files().map(|(_, file)| file.id).collect();
         ids.extend(self.wals.iter().map(|wal| wal.id));
         ids.sort_unstable();

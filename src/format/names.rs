@@ -1,5 +1,7 @@
 //! The names of files: a fixed grammar, so that no path is ever built from user or file content (S1).
 
+use crate::format::manifest::NUMBER_MAX;
+
 /// The root.
 pub(crate) const MANIFEST: &str = "MANIFEST";
 /// The root while it is being written.
@@ -67,7 +69,9 @@ fn is_ending(text: &str) -> bool {
 fn number(text: &str) -> Option<u64> {
     let digits = text.len() >= 6 && text.bytes().all(|b| b.is_ascii_digit());
     let padded = text.len() == 6 || !text.starts_with('0');
-    (digits && padded).then(|| text.parse().ok()).flatten()
+    // A number that counting never reaches is a stranger's, and is not counted on from.
+    let reached = |number: &u64| *number < NUMBER_MAX;
+    (digits && padded).then(|| text.parse().ok().filter(reached)).flatten()
 }
 
 #[cfg(test)]
@@ -82,8 +86,16 @@ mod tests {
         assert_eq!(parse(&name(tmp(&segment(38)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(artifact("sid", 3, 52))), Some((52, None, "art")));
-        for stranger in ["", "notes.txt", "1.seg", "0000001.seg", "000038.SEG", "000038.", "a.b.c"]
-        {
+        for stranger in [
+            "",
+            "notes.txt",
+            "1.seg",
+            "0000001.seg",
+            "000038.SEG",
+            "000038.",
+            "a.b.c",
+            "9223372036854775807.seg",
+        ] {
             assert_eq!(parse(stranger), None, "{stranger}");
         }
     }

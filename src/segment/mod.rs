@@ -207,7 +207,11 @@ impl Segment {
             return Err(self.damage("a space that differs from the schema's").into());
         }
         let vectors = self.sections.need(Kind::VECTORS, space.id)?;
-        let scales = self.sections.get(Kind::SCALES, space.id);
+        let scales = match space.encoding {
+            Encoding::I8 => Some(self.sections.need(Kind::SCALES, space.id)?),
+            // One that a forger added would not fit the query.
+            _ => None,
+        };
         let rows = self.sections.get(Kind::VECTOR_ROWS, space.id);
         let row_bytes = space.encoding.row_bytes(space.dim) as u64;
         Ok(Some(Stored { vectors, scales, rows, row_bytes, count: field.count }))

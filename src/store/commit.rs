@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     format::{batch::Op, codec},
     key::Seq,
-    limits::{BATCH_OPS_MAX, FLUSH_BACKLOG_MAX},
+    limits::{BATCH_OPS_MAX, FLUSH_BACKLOG_MAX, WAL_BYTES_MAX},
     options::Durability,
     store::{
         Store, Writer,
@@ -117,6 +117,12 @@ impl Store {
             |op| encode::check(&next.schema, op).map_err(|why| Error::invalid("batch", why));
         ticket.ops.iter().try_for_each(recheck)?;
         check_fields(next, &ticket.ops)?;
+        let wal_bytes = writer.wal.as_ref().map_or(0, |wal| wal.len) + ticket.payload.len() as u64;
+        // With room for the frame of this record and the seal after it.
+        if wal_bytes + 128 > WAL_BYTES_MAX {
+            let (needed, limit) = (wal_bytes, WAL_BYTES_MAX);
+            return Err(Error::MemoryLimit { what: "the WAL", needed, limit });
+        }
         let (seq, uid) = (Seq(writer.next_lsn), || self.new_heap_uid());
         let mut after = apply::apply(next, &ticket.ops, seq, &uid)?;
         apply::tidy(&mut after, writer.frozen, &uid)?;

@@ -18,6 +18,7 @@ use crate::{
     io::Dir,
     key::{Key, Timestamp, UserId},
     limits::LIMIT_MAX,
+    options::Verify,
     segment::Segment,
     store::{
         Store,
@@ -63,7 +64,8 @@ impl ByItem {
     }
 }
 
-/// Opens what was derived from a segment, if it is there and fits.
+/// Opens what was derived from a segment, if it is there and fits. With `rebuild`, a damaged file is
+/// as good as none, so all of it is read now: damage seen later could only be reported.
 pub(crate) fn adopt(
     dir: &dyn Dir,
     mode: &OpenMode,
@@ -71,12 +73,27 @@ pub(crate) fn adopt(
     segment: &Segment,
     rebuild: bool,
 ) -> Result<Option<Arc<ByItem>>> {
+    let mut mode = mode.clone();
+    if rebuild && mode.verify == Verify::FirstTouch {
+        mode.verify = Verify::Open;
+    }
+    match open(dir, &mode, db, segment) {
+        Err(Error::Corrupt(_)) if rebuild => Ok(None),
+        opened => opened,
+    }
+}
+
+fn open(
+    dir: &dyn Dir,
+    mode: &OpenMode,
+    db: &[u8; 16],
+    segment: &Segment,
+) -> Result<Option<Arc<ByItem>>> {
     let Some(file) = segment.file() else { return Ok(None) };
     let path = names::derived(segment.uid, BY_ITEM);
     let sections = match Sections::open(dir, &path, FileKind::Derived, None, mode) {
         Ok(sections) => sections,
         Err(error) if error.is_absent() => return Ok(None),
-        Err(Error::Corrupt(_)) if rebuild => return Ok(None),
         Err(error) => return Err(error),
     };
     let section = sections.need(Kind::ORIGIN, 0)?;
@@ -212,6 +229,7 @@ impl Snapshot {
                 format!("is {limit}; it must be 1 to {LIMIT_MAX}"),
             ));
         }
+        super::encode::key(self.schema(), item)?;
         let mut found = Vec::new();
         for part in &self.version.parts {
             let positions =

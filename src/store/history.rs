@@ -148,7 +148,8 @@ impl Snapshot {
 /// A query with its kinds as numbers.
 struct Wanted {
     as_of: Timestamp,
-    after: Timestamp,
+    /// The end of the window, which may lie before all time.
+    after: i128,
     kinds: Vec<u8>,
     limit: usize,
 }
@@ -157,7 +158,9 @@ impl Wanted {
     fn new(snapshot: &Snapshot, query: &HistoryQuery) -> Result<Wanted> {
         let number = |kind: &String| snapshot.schema().find_event(kind);
         let kinds = query.kinds.iter().map(number).collect::<Result<_>>()?;
-        let after = query.window.map_or(Timestamp(i64::MIN), |window| query.as_of.minus(window));
+        let length = |window: Duration| i128::try_from(window.as_millis()).unwrap_or(i128::MAX);
+        let begin = |window| i128::from(query.as_of.0).saturating_sub(length(window));
+        let after = query.window.map_or(i128::MIN, begin);
         Ok(Wanted { as_of: query.as_of, after, kinds, limit: query.limit })
     }
 
@@ -173,8 +176,7 @@ impl Wanted {
         let (block, mut taken) = (&details.block, Vec::new());
         for i in (0..happened as usize).rev() {
             let (at, known) = (Timestamp(block.at[i]), Timestamp(block.recorded[i]));
-            // Without a window, `after` is the earliest time there is, which counts as after itself.
-            if (at <= self.after && self.after.0 != i64::MIN) || taken.len() == self.limit {
+            if i128::from(at.0) <= self.after || taken.len() == self.limit {
                 break;
             }
             let known = known <= self.as_of || defects::on(Defect::AsOfIgnoresRecorded);

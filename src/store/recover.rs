@@ -19,6 +19,7 @@ use crate::{
     },
     io::Dir,
     key::Seq,
+    limits::WAL_BYTES_MAX,
     options::{IoMode, Options, Verify},
     segment::{Segment, dead::Dead},
     store::{
@@ -216,6 +217,21 @@ fn open_part(
     Ok(part)
 }
 
+/// The bytes of a WAL. One longer than any that is ever written is a sparse file or a mistake, and is
+/// refused before memory is taken for it.
+pub(crate) fn read_wal(dir: &dyn Dir, path: &str) -> Result<Vec<u8>> {
+    let source = dir.open(path, false)?;
+    let len = source.len();
+    let mut bytes = Vec::new();
+    if len > WAL_BYTES_MAX || bytes.try_reserve_exact(len as usize).is_err() {
+        let damage = Corruption::new(path, 0, "length of the WAL");
+        return Err(damage.expected(format!("at most {WAL_BYTES_MAX}")).found(len).into());
+    }
+    bytes.resize(len as usize, 0);
+    source.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// Applies the batches of one WAL that are not in segments yet. Says whether one erased anything.
 fn replay(
     dir: &dyn Dir,
@@ -226,9 +242,7 @@ fn replay(
 ) -> Result<bool> {
     let path = names::wal(entry.id);
     let wal = WalId { id: entry.id, nonce: entry.nonce };
-    let source = dir.open(&path, false)?;
-    let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(usize::MAX)];
-    source.read_at(0, &mut bytes)?;
+    let bytes = read_wal(dir, &path)?;
     if tail.offset == 0 {
         record::check_wal_header(&path, &bytes, (db, wal, entry.first_lsn))?;
         if entry.first_lsn != tail.next_lsn {

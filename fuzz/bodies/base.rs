@@ -1,0 +1,333 @@
+//! Small sound databases that between them hold every kind of file, and everything they answer.
+
+use bowerbird::{io::fault::Fault, *};
+use std::sync::Arc;
+
+/// Manual housekeeping: nothing happens that the caller did not ask for.
+pub fn options(mode: IoMode) -> Options {
+    Options::default().io_mode(mode).maintenance(Maintenance::Manual)
+}
+
+/// Every encoding, every type of attribute, two kinds of events.
+pub fn schema(keys: KeyKind) -> Schema {
+    Schema::new()
+        .keys(keys)
+        .space("text", 6, Metric::Cosine)
+        .space_as("image", 9, Metric::L2, Encoding::I8)
+        .space_as("half", 5, Metric::Dot, Encoding::F16)
+        .space_as("sign", 12, Metric::Dot, Encoding::Binary)
+        .attr("live", AttrType::Bool)
+        .attr("year", AttrType::Int)
+        .attr("price", AttrType::Float)
+        .attr("released", AttrType::Time)
+        .attr("brand", AttrType::Tag)
+        .attr("genre", AttrType::Tags)
+        .attr("title", AttrType::Text)
+        .event("view")
+        .event("buy")
+}
+
+/// Key `n` of a database with that kind of keys.
+pub fn key(keys: KeyKind, n: u64) -> Key {
+    match keys {
+        KeyKind::Id => Key::Id(n * 3),
+        KeyKind::Name => Key::Name(format!("item-{n:03}").into()),
+    }
+}
+
+fn vector(dim: usize, seed: u64) -> Vec<f32> {
+    let number = |at: usize| ((seed * 31 + at as u64 * 17) % 23) as f32 / 8.0 - 1.25;
+    (0..dim).map(number).collect()
+}
+
+/// Item `n`, of which some fields are missing.
+pub fn item(keys: KeyKind, n: u64, salt: u64) -> Item {
+    let seed = n * 7 + salt;
+    let mut item = Item::new(key(keys, n))
+        .vector("text", vector(6, seed))
+        .attr("year", 1950 + (seed % 40) as i64)
+        .attr("live", seed.is_multiple_of(2));
+    if !n.is_multiple_of(3) {
+        item = item
+            .vector("image", vector(9, seed))
+            .attr("genre", [GENRES[(seed % 3) as usize], "any"]);
+    }
+    if n % 4 != 1 {
+        item = item.vector("half", vector(5, seed)).attr("brand", BRANDS[(seed % 4) as usize]);
+    }
+    if n % 5 != 2 {
+        item = item.vector("sign", vector(12, seed)).attr("price", seed as f64 / 4.0);
+    }
+    if n % 2 == 1 {
+        item = item.attr("title", format!("title {seed}")).attr("released", Timestamp(seed as i64));
+    }
+    item
+}
+
+const GENRES: [&str; 3] = ["jazz", "rock", "folk"];
+const BRANDS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Event `n`; one in three has everything that an event can have.
+pub fn event(keys: KeyKind, n: u64, salt: u64) -> Event {
+    let kind = if n.is_multiple_of(4) { "buy" } else { "view" };
+    let at = Timestamp((n * 10 + salt) as i64);
+    let event = Event::new(n % 7, key(keys, n % 11), kind, at).recorded(at.plus(ms(n % 5)));
+    match n % 3 {
+        0 => event.value(n as f32 / 2.0).request(n).position((n % 9) as u16),
+        _ => event,
+    }
+}
+
+/// The smallest artifact.
+#[derive(Debug, PartialEq)]
+pub struct Mean(pub f32);
+
+impl Artifact for Mean {
+    const KIND: &'static str = "mean";
+    const FORMAT: u16 = 1;
+    fn save(&self, out: &mut Saved) -> Result<()> {
+        out.section(0, &self.0.to_le_bytes())
+    }
+    fn open(from: &Opened) -> Result<Mean> {
+        let bytes = from.section(0)?;
+        let four: [u8; 4] = bytes[..].try_into().map_err(|_| from.damage("length of the mean"))?;
+        Ok(Mean(f32::from_le_bytes(four)))
+    }
+}
+
+/// A directory at one moment, and what the database in it answers.
+pub struct Moment {
+    pub name: &'static str,
+    pub dir: Fault,
+    pub answers: Vec<Answer>,
+}
+
+/// A database of some 40 KiB through its life. The last moment has three segments, dead rows and
+/// events, an artifact, and a WAL with commits and seals that were not flushed.
+pub fn life(keys: KeyKind, salt: u64) -> Vec<Moment> {
+    let dir = Fault::from_files(vec![("LOCK".into(), salt.to_le_bytes().to_vec())]);
+    let db = Db::create_in(Arc::new(dir.clone()), schema(keys), options(IoMode::Mmap))
+        .expect("the directory is empty");
+    let mut moments = Vec::new();
+    let mut moment = |name| {
+        moments.push(Moment { name, dir: dir.fork(), answers: answers(&db) });
+    };
+    let commit = |items: std::ops::Range<u64>, events: std::ops::Range<u64>, salt| {
+        let mut batch = db.batch();
+        for n in items {
+            batch.put(item(keys, n, salt));
+        }
+        for n in events {
+            batch.event(event(keys, n, salt));
+        }
+        batch.commit().expect("the batch is fine");
+    };
+    commit(0..12, 0..20, salt);
+    db.flush().expect("the disk is fine");
+    moment("one segment");
+    commit(8..20, 20..30, salt + 1);
+    db.batch().delete(key(keys, 2)).delete(key(keys, 3)).commit().expect("the batch is fine");
+    db.flush().expect("the disk is fine");
+    moment("dead rows");
+    db.batch().erase_user(UserId(3)).commit().expect("the batch is fine");
+    commit(20..24, 30..34, salt + 2);
+    db.flush().expect("the disk is fine");
+    moment("dead events");
+    let from =
+        Provenance { seed: 7, notes: vec![("a".into(), "b".into())], ..Provenance::default() };
+    let version = db.publish("mean", &Mean(3.5), from).expect("the artifact is fine");
+    moment("published");
+    db.activate("mean", version).expect("it is there");
+    moment("active");
+    commit(22..26, 34..38, salt + 3);
+    moment("commit 1");
+    db.batch().delete(key(keys, 9)).erase_item(key(keys, 10)).commit().expect("the batch is fine");
+    moment("commit 2");
+    commit(1..3, 38..39, salt + 4);
+    moment("commit 3");
+    moments
+}
+
+/// A database with enough events for a derived file, and that file.
+pub fn derived(events: u64) -> Moment {
+    let dir = Fault::new();
+    let schema = Schema::new().event("view").event("buy");
+    let db = Db::create_in(Arc::new(dir.clone()), schema, options(IoMode::Mmap))
+        .expect("the directory is empty");
+    let mut batch = db.batch();
+    for n in 0..events {
+        batch.event(event(KeyKind::Id, n, 1));
+    }
+    batch.commit().expect("the batch is fine");
+    db.flush().expect("the disk is fine");
+    while db.maintain().expect("the disk is fine").is_some() {}
+    assert!(dir.paths().iter().any(|path| path.starts_with("derived/")));
+    Moment { name: "derived", dir: dir.fork(), answers: answers(&db) }
+}
+
+/// A database with a section that is too large to be checked when it is opened.
+pub fn large() -> Moment {
+    let dir = Fault::new();
+    let schema = Schema::new().space("text", 256, Metric::Dot);
+    let db = Db::create_in(Arc::new(dir.clone()), schema, options(IoMode::Mmap))
+        .expect("the directory is empty");
+    let mut batch = db.batch();
+    for n in 0..1300 {
+        batch.put(Item::new(n).vector("text", vector(256, n)));
+    }
+    batch.commit().expect("the batch is fine");
+    db.close().expect("the disk is fine");
+    let db = Db::open_in(Arc::new(dir.fork()), options(IoMode::Mmap)).expect("it is sound");
+    Moment { name: "large", dir: dir.fork(), answers: answers(&db) }
+}
+
+/// What a database answers to one kind of question.
+#[derive(Debug)]
+pub struct Answer {
+    pub what: &'static str,
+    pub is: Result<String>,
+}
+
+/// Asks everything: all items, events, filters, searches, artifacts.
+///
+/// Panics if a score is not finite, or if an error does not come again when asked again (C7).
+pub fn answers(db: &Db) -> Vec<Answer> {
+    let snapshot = db.snapshot();
+    let ask = |what, question: &dyn Fn(&Snapshot) -> Result<String>| {
+        let is = question(&snapshot);
+        if is.is_err() {
+            assert!(question(&snapshot).is_err(), "{what}: an error went away");
+        }
+        Answer { what, is }
+    };
+    vec![
+        ask("items", &items),
+        ask("user histories", &histories),
+        ask("item histories", &item_histories),
+        ask("filters", &filters),
+        ask("searches", &searches),
+        ask("pages", &pages),
+        ask("artifacts", &artifacts),
+    ]
+}
+
+const MOST: usize = 2000;
+
+fn items(snapshot: &Snapshot) -> Result<String> {
+    let mut text = format!("{} {:?} ", snapshot.len(), snapshot.schema());
+    for key in snapshot.keys(&Where::all(), MOST)? {
+        text += &format!("{:?}\n", snapshot.get(&key)?);
+    }
+    Ok(text)
+}
+
+fn histories(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    for user in 0..8 {
+        let all = HistoryQuery::default();
+        text += &format!("{:?}\n", snapshot.history(UserId(user), &all)?.deeds);
+    }
+    if snapshot.schema().find_event("buy").is_ok() {
+        let some = HistoryQuery::default().as_of(Timestamp(250)).window(ms(150)).kinds(["buy"]);
+        text += &format!("{:?}\n", snapshot.history(UserId(4), &some.limit(3))?.deeds);
+    }
+    Ok(text)
+}
+
+fn item_histories(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    let kind = snapshot.schema().key_kind();
+    for n in 0..12 {
+        let seen = snapshot.item_history(&key(kind, n), Timestamp::MAX, MOST)?;
+        text += &format!("{seen:?}\n");
+    }
+    Ok(text)
+}
+
+fn filters(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    let all = [
+        attr("live").is(true),
+        attr("live").is(false) & attr("title").exists(),
+        attr("year").between(1960, 1975),
+        attr("price").at_least(20.5) | attr("price").at_most(3),
+        !attr("released").at_most(Timestamp(60)),
+        attr("brand").is("a") | attr("brand").at_least("c"),
+        attr("genre").is("jazz") & attr("genre").is("any"),
+        attr("genre").is_in(["rock", "folk", "none"]),
+        attr("title").between("title 1", "title 3"),
+        attr("year").is_in([1951, 1957, 1983]),
+    ];
+    if snapshot.schema().find_attr("live").is_err() {
+        return Ok(text);
+    }
+    for filter in all {
+        text += &format!("{} {:?}\n", snapshot.count(&filter)?, snapshot.keys(&filter, MOST)?);
+    }
+    Ok(text)
+}
+
+fn scores(hits: &[Hit]) -> String {
+    assert!(hits.iter().all(|hit| hit.score.is_finite()), "a score that is not finite: {hits:?}");
+    hits.iter().map(|hit| format!("{} {:?} ", hit.key, hit.score)).collect()
+}
+
+fn searches(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    for space in snapshot.schema().spaces() {
+        let query = vector(space.dim as usize, 5);
+        text += &scores(&snapshot.near(&space.name, &query).limit(100).run()?);
+        for key in snapshot.keys(&Where::all(), 2)? {
+            match snapshot.like(&space.name, &key).limit(5).run() {
+                Ok(hits) => text += &scores(&hits),
+                // Not every item has a vector in every space.
+                Err(Error::Invalid { .. }) => text += "none ",
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if snapshot.schema().find_attr("genre").is_ok() {
+        let near = snapshot.near("text", &vector(6, 3)).also("image", &vector(9, 1), 0.5);
+        text += &scores(&near.filter(attr("year").at_least(1955)).group_by("genre", 2).run()?);
+    }
+    Ok(text)
+}
+
+fn pages(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    let Some(space) = snapshot.schema().spaces().first() else { return Ok(text) };
+    let (query, mut after) = (vector(space.dim as usize, 2), None);
+    for _ in 0..MOST {
+        let page = snapshot.near(&space.name, &query).limit(7).page(after.as_ref())?;
+        text += &scores(&page.hits);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    Ok(text)
+}
+
+fn artifacts(snapshot: &Snapshot) -> Result<String> {
+    let list = snapshot.artifacts();
+    let mut text = format!("{list:?}\n");
+    for artifact in &list {
+        text += &format!(
+            "{:?}\n",
+            snapshot.artifact_version::<Mean>(&artifact.name, artifact.version)?
+        );
+        text += &format!("{:?}\n", snapshot.provenance(&artifact.name, artifact.version)?);
+    }
+    Ok(text)
+}
+
+/// Whether every answer that came is one of `truth`.
+pub fn agree(answers: &[Answer], truth: &[Answer]) -> Result<(), String> {
+    for (answer, truth) in answers.iter().zip(truth) {
+        let (Ok(is), Ok(was)) = (&answer.is, &truth.is) else { continue };
+        if is != was {
+            return Err(format!("{}: {is}\ninstead of: {was}", answer.what));
+        }
+    }
+    Ok(())
+}

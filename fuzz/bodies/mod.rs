@@ -1,0 +1,16 @@
+//! What the fuzz targets run: plain functions of bytes. `tests/suite/fuzz_bodies.rs` runs them too.
+
+pub mod attack;
+pub mod base;
+pub mod canary;
+pub mod crash_ops;
+pub mod event_log;
+pub mod filter_parse;
+pub mod manifest;
+pub mod model_artifact;
+pub mod open_dir;
+pub mod postings;
+pub mod query_api;
+pub mod seal;
+pub mod segment_footer;
+pub mod wal_replay;

@@ -1,0 +1,193 @@
+//! Corruption with right checksums: what a forger would do. Answers may differ, but they come.
+
+use crate::{
+    fuzz_bodies::bodies::{
+        attack, open_dir,
+        seal::{self, Files},
+    },
+    memory_limits::peak_of,
+};
+use bowerbird::{IoMode, KeyKind};
+use std::{
+    panic,
+    time::{Duration, Instant},
+};
+
+/// Mutations of one test; two tests make the 20,000 of each run. A deep run does 100 times as many.
+const MUTATIONS: u64 = if option_env!("BOWERBIRD_DEEP").is_some() { 1_000_000 } else { 10_000 };
+
+/// The promise of C5 for a database of this size, with its factor: what is decoded is larger than
+/// the bytes it was decoded from, and the whole is held a few times over while it is merged.
+fn bytes_max(keys: KeyKind) -> u64 {
+    let files: usize = open_dir::sound(keys).values().map(Vec::len).sum();
+    (64 << 20) + 16 * files as u64
+}
+
+/// Goal: no file contents whatever make this crate panic, hang or take memory without bound (C3, C5).
+/// Method: flips, boundary values in numeric fields, longer, shorter, missing, copied and renamed
+/// sections, up to four of them; then right checksums all the way up to MANIFEST; then read, verify,
+/// write, flush, merge. Scores must be finite. A failure prints its number.
+fn forge(seed: u64, keys: KeyKind, flags: u8) {
+    let (mut opened, mut most, mut slowest) = (0, 0, Duration::ZERO);
+    let bytes_max = bytes_max(keys);
+    for number in 0..MUTATIONS {
+        let mut input = attack::noise(seed + number, 96);
+        // One change mostly, so that it is not hidden behind another.
+        input[0] = flags | if number % 4 == 0 { input[0] & 0xc0 } else { 0 } | (input[0] & 4);
+        let start = Instant::now();
+        let (done, peak) = peak_of(|| panic::catch_unwind(|| open_dir::describe(&input)));
+        let Ok(done) = done else { panic!("mutation {number} of seed {seed:#x}: {input:?}") };
+        let took = start.elapsed();
+        assert!(peak <= bytes_max, "mutation {number}: {peak} bytes for {done}");
+        assert!(took < Duration::from_secs(20), "mutation {number}: {took:?} for {done}");
+        opened += u64::from(done.starts_with("opens"));
+        (most, slowest) = (most.max(peak), slowest.max(took));
+    }
+    println!(
+        "{keys:?}: {MUTATIONS} mutations, {opened} open; at most {most} bytes and {slowest:?}"
+    );
+}
+
+// checks: C3 C5 L3
+#[test]
+fn forged_files_are_values_or_errors_with_numbers_as_keys() {
+    forge(0x5eed_0001_0000_0000, KeyKind::Id, 0);
+}
+
+// checks: C3 C5 L3
+#[test]
+fn forged_files_are_values_or_errors_with_names_as_keys() {
+    forge(0x5eed_0002_0000_0000, KeyKind::Name, 2);
+}
+
+/// Where numbers are, by the files of a sound database: (path, from, to, step, size).
+fn fields(files: &Files) -> Vec<(&str, usize, usize, usize, usize)> {
+    let mut fields = Vec::new();
+    for (path, bytes) in files.iter().filter(|(path, _)| *path != "LOCK") {
+        let Some((places, footer)) = seal::table(bytes) else {
+            fields.extend([(&**path, 40, 56, 8, 8), (&**path, 64, 72, 8, 8)]);
+            for at in seal::records(bytes) {
+                fields.extend([(&**path, at + 4, at + 8, 4, 4), (&**path, at + 8, at + 24, 8, 8)]);
+                // Lengths and variants at the front of the operations.
+                fields.push((&**path, at + 40, bytes.len().min(at + 72), 4, 4));
+            }
+            continue;
+        };
+        fields.extend([(&**path, 8, 20, 2, 2), (&**path, 40, 56, 8, 8)]);
+        fields.extend([(&**path, footer, footer + 8, 4, 4)]);
+        fields.extend([(&**path, footer + 8, footer + 8 + places.len() * 32, 8, 8)]);
+        fields.push((&**path, bytes.len() - 32, bytes.len() - 8, 8, 8));
+        for place in places {
+            let (from, to) = (place.at, place.at + place.len);
+            match place.kind {
+                // Packed, with strings between the numbers.
+                1 | 60 | 70 => {
+                    fields.extend([(&**path, from, to, 1, 8), (&**path, from, to, 1, 4)])
+                }
+                10 => fields.extend([(&**path, from, to, 4, 4), (&**path, from, to, 2, 2)]),
+                // Lists of numbers: their ends and their middle.
+                11 | 12 | 19 | 22 | 23 | 25 | 27 | 30 | 31 | 40 | 41 => {
+                    let size = if matches!(place.kind, 19 | 31) { 4 } else { 8 };
+                    let middle = from + (to - from) / size / 2 * size;
+                    for at in [from, middle, to.saturating_sub(size)] {
+                        fields.push((&**path, at, (at + size).min(to), size, size));
+                    }
+                }
+                17 | 20 | 26 | 50 | 51 => fields.push((&**path, from, to.min(from + 16), 2, 2)),
+                _ => {}
+            }
+        }
+    }
+    fields
+}
+
+/// Goal: no number in a file is believed (C3, C5). Method: 0, 1, the largest, one more, one less and
+/// the like in every numeric field of the roots, tables, headers and records, and in the first, middle
+/// and last number of each list; then right checksums; then everything as above.
+// checks: C3 C5
+#[test]
+fn boundary_values_in_every_numeric_field_are_survived() {
+    let files = open_dir::sound(KeyKind::Id);
+    let (bytes_max, mut count, mut opened) = (bytes_max(KeyKind::Id), 0, 0);
+    let mut panics = Vec::new();
+    for (path, from, to, step, size) in fields(files) {
+        for at in (from..to).step_by(step).filter(|at| at + size <= to) {
+            let mut old = [0; 8];
+            old[..size].copy_from_slice(&files[path][at..at + size]);
+            let old = u64::from_le_bytes(old);
+            let values = [0, 1, u64::MAX, u64::MAX - 1, old.wrapping_add(1), old.wrapping_sub(1)];
+            let more = [1 << 31, 1 << 63, files[path].len() as u64];
+            for new in values.into_iter().chain(more) {
+                let bytes = &new.to_le_bytes()[..size];
+                if bytes == &old.to_le_bytes()[..size] {
+                    continue;
+                }
+                let mut files = files.clone();
+                let before = files[path].clone();
+                files.get_mut(path).unwrap()[at..at + size].copy_from_slice(bytes);
+                seal::reseal_all(&mut files, path, &before);
+                let mode = if at % 2 == 0 { IoMode::Mmap } else { IoMode::Pread };
+                let (done, peak) = peak_of(|| {
+                    panic::catch_unwind(|| {
+                        let dir = attack::dir(files);
+                        let outcome = attack::ask(&dir, mode);
+                        let _ = attack::work(&dir, mode);
+                        outcome.read.is_ok()
+                    })
+                });
+                let place = format!("{path}: {size} bytes at {at} from {old} to {new}");
+                assert!(peak <= bytes_max, "{place}: {peak} bytes");
+                count += 1;
+                match done {
+                    Ok(open) => opened += u64::from(open),
+                    Err(_) => panics.push(place),
+                }
+            }
+        }
+    }
+    println!("{count} boundary values, {opened} open");
+    assert!(panics.is_empty(), "{} panics: {:?}", panics.len(), &panics[..panics.len().min(5)]);
+}
+
+/// Goal: which sections a file has is not believed either (C3). Method: each section of each segment
+/// missing, empty, one byte shorter, twice as long, and copied to every other field.
+// checks: C3 C5
+#[test]
+fn sections_missing_resized_or_of_another_field_are_survived() {
+    let mut count = 0;
+    for keys in [KeyKind::Id, KeyKind::Name] {
+        let files = open_dir::sound(keys);
+        for (path, before) in files.iter().filter(|(path, _)| path.contains('/')) {
+            let Some(sound) = seal::Envelope::open(before) else { continue };
+            for at in 0..sound.sections.len() {
+                let mut forged = vec![sound.clone(); 4];
+                forged[0].sections.remove(at);
+                forged[1].sections[at].2.clear();
+                forged[2].sections[at].2.pop();
+                let twice = sound.sections[at].2.repeat(2);
+                forged[3].sections[at].2 = twice;
+                for field in (0..11).filter(|_| path.ends_with(".seg")) {
+                    let mut copied = sound.clone();
+                    let (kind, _, bytes) = sound.sections[at].clone();
+                    copied.sections.retain(|section| (section.0, section.1) != (kind, field));
+                    copied.sections.push((kind, field, bytes));
+                    forged.push(copied);
+                }
+                for (how, envelope) in forged.into_iter().enumerate() {
+                    let mut files = files.clone();
+                    files.insert(path.clone(), envelope.to_bytes());
+                    seal::reseal_all(&mut files, path, before);
+                    let done = panic::catch_unwind(|| {
+                        let dir = attack::dir(files);
+                        attack::ask(&dir, IoMode::Mmap);
+                        let _ = attack::work(&dir, IoMode::Mmap);
+                    });
+                    let (kind, field, _) = &sound.sections[at];
+                    assert!(done.is_ok(), "{path}: section {kind} of field {field}, way {how}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("{count} ways");
+}

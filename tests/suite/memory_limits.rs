@@ -1,0 +1,170 @@
+//! Memory: the limit that callers set is kept, and hostile files do not get around it.
+
+// A counting allocator cannot be written without; it adds numbers and leaves the rest to the system.
+#![allow(unsafe_code)]
+
+use bowerbird::{io::Memory, *};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    sync::Arc,
+};
+
+/// Counts what each thread holds; what is given back by another thread counts there.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static HELD: Cell<i64> = const { Cell::new(0) };
+    static PEAK: Cell<i64> = const { Cell::new(0) };
+}
+
+fn count(bytes: i64) {
+    // A thread that is ending has no numbers any more.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + bytes);
+        PEAK.with(|peak| peak.set(peak.get().max(held.get())));
+    });
+}
+
+// SAFETY: every call is handed on as it is, so what `System` promises holds; counting allocates
+// nothing, since the thread's numbers are constants at first and have no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promise about `layout` is the one asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
+        // SAFETY: `place` came from `System` with this layout, since all come from there.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // While it moves, both are there.
+        count(size as i64);
+        count(-(layout.size() as i64));
+        // SAFETY: as above, and the caller's promise about `size` is the one asked for.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+/// The most bytes that this thread held while `run` ran, beyond what it held before.
+pub(crate) fn peak_of<T>(run: impl FnOnce() -> T) -> (T, u64) {
+    let before = HELD.get();
+    PEAK.set(before);
+    let answer = run();
+    (answer, u64::try_from(PEAK.get() - before).unwrap_or(0))
+}
+
+const LIMIT: u64 = 64 << 20;
+const DIM: u32 = 1024;
+
+fn small() -> Options {
+    Options::default()
+        .memory_limit_bytes(LIMIT)
+        .flush_bytes(4 << 20)
+        .maintenance(Maintenance::Manual)
+        .durability(Durability::None)
+        .io_mode(IoMode::Pread)
+}
+
+fn batch_of(db: &Db, ids: std::ops::Range<u64>) -> Result<Seq> {
+    let mut batch = db.batch();
+    for id in ids {
+        batch.put(Item::new(id).vector("text", vec![id as f32 % 97.0 + 1.0; DIM as usize]));
+    }
+    batch.commit()
+}
+
+/// Goal: the heap stays below the limit however much is written, without anybody's housekeeping.
+/// Method: import 96 MiB under a limit of 64 MiB, look after every batch, then read it all.
+// checks: L1
+#[test]
+fn an_import_larger_than_the_memory_limit_stays_below_it() {
+    let place = tempfile::tempdir().unwrap();
+    let schema = Schema::new().space("text", DIM, Metric::Dot);
+    let db = Db::create_with(place.path().join("a.bower"), schema, small()).unwrap();
+    let (per_batch, batches) = (512, 48);
+    let mut most = 0;
+    let (_, peak) = peak_of(|| {
+        for at in 0..batches {
+            batch_of(&db, at * per_batch..(at + 1) * per_batch).unwrap();
+            most = most.max(db.stats().heap_bytes);
+        }
+    });
+    println!("heap at most {most} bytes in stats, {peak} by the allocator");
+    assert!(most <= LIMIT && peak <= LIMIT, "{most} {peak}");
+    assert_eq!(db.snapshot().len(), per_batch * batches);
+    let (hits, peak) =
+        peak_of(|| db.snapshot().near("text", &[1.0; DIM as usize]).limit(3).run().unwrap());
+    assert!(hits.len() == 3 && peak <= LIMIT, "{peak}");
+}
+
+/// Goal: a batch that cannot fit is refused without effect, and the handle goes on (A2).
+/// Method: a batch of half the limit in vectors, then a small one.
+// checks: A1 A2
+#[test]
+fn a_batch_beyond_the_memory_limit_has_no_effect() {
+    let dir = Arc::new(Memory::new());
+    let schema = Schema::new().space("text", DIM, Metric::Dot);
+    let db = Db::create_in(dir.clone(), schema, small()).unwrap();
+    batch_of(&db, 0..10).unwrap();
+    let error = batch_of(&db, 10..8_010).unwrap_err();
+    assert!(matches!(error, Error::MemoryLimit { limit: LIMIT, .. }), "{error}");
+    assert!(error.to_string().contains("memory_limit_bytes"), "{error}");
+    assert_eq!((db.snapshot().len(), db.snapshot().seq()), (10, Seq(1)));
+    assert_eq!(batch_of(&db, 10..20).unwrap(), Seq(2));
+    db.close().unwrap();
+    let db = Db::open_in(dir, small()).unwrap();
+    assert_eq!(db.snapshot().len(), 20);
+    assert!(db.verify().unwrap().is_sound());
+}
+
+/// Goal: a WAL that was made longer than memory is an error, not the end of the process (C5).
+/// Method: a hole of a terabyte at the end of the WAL and of each other file.
+// checks: C5
+#[test]
+fn a_sparse_file_of_a_terabyte_is_an_error() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("a.bower");
+    let schema = Schema::new().space("text", DIM, Metric::Dot);
+    let db = Db::create_with(&path, schema, small()).unwrap();
+    batch_of(&db, 0..10).unwrap();
+    db.flush().unwrap();
+    batch_of(&db, 10..20).unwrap();
+    drop(db);
+    for file in ["wal", "segments", ""] {
+        let folder = path.join(file);
+        for entry in folder.read_dir().unwrap().map(Result::unwrap) {
+            let len = entry.metadata().unwrap().len();
+            if !entry.file_type().unwrap().is_file() || entry.file_name() == "LOCK" {
+                continue;
+            }
+            let resize = |len| {
+                let file = std::fs::File::options().write(true).open(entry.path()).unwrap();
+                file.set_len(len).unwrap();
+            };
+            resize(1 << 40);
+            for mode in [IoMode::Pread, IoMode::Mmap] {
+                let (opened, peak) =
+                    peak_of(|| Db::open_read_only_with(&path, small().io_mode(mode)).map(drop));
+                let error = opened.unwrap_err();
+                assert!(peak <= LIMIT, "{:?}: {peak} bytes, {error}", entry.path());
+            }
+            assert!(!verify_dir(&io::Disk::at(&path).unwrap()).is_ok_and(|r| r.is_sound()));
+            resize(len);
+        }
+    }
+    assert_eq!(Db::open_with(&path, small()).unwrap().snapshot().len(), 20);
+}
