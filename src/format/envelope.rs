@@ -45,9 +45,16 @@ pub(crate) struct Header {
     pub(crate) db: [u8; 16],
     pub(crate) id: u64,
     pub(crate) nonce: u64,
+    /// Whether this version knows every feature that one must know to write beside the file.
+    pub(crate) writable: bool,
 }
 
 impl Header {
+    /// The header of a new file.
+    pub(crate) fn new(kind: FileKind, db: [u8; 16], id: u64, nonce: u64) -> Header {
+        Header { kind, db, id, nonce, writable: true }
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -77,16 +84,12 @@ impl Header {
             return Err(damage.found(format!("{found:#010x}")).into());
         }
         let version = u16_at(bytes, 10);
-        let (incompat, ro_compat) = (u32_at(bytes, 12), u32_at(bytes, 16));
+        let incompat = u32_at(bytes, 12);
         if !(VERSION_OLDEST..=VERSION).contains(&version) || incompat & !INCOMPAT_KNOWN != 0 {
             let why = format!(
                 "was written with format {version}, features {incompat:#x}; this version reads \
                  formats {VERSION_OLDEST} to {VERSION}. Upgrade the crate."
             );
-            return Err(Error::Incompatible { path: path.into(), why });
-        }
-        if ro_compat & !RO_COMPAT_KNOWN != 0 {
-            let why = format!("needs features {ro_compat:#x} to be written beside.");
             return Err(Error::Incompatible { path: path.into(), why });
         }
         if u16_at(bytes, 8) != kind as u16 || bytes[56..60] != [0; 4] {
@@ -95,7 +98,8 @@ impl Header {
         }
         let mut db = [0; 16];
         db.copy_from_slice(&bytes[24..40]);
-        Ok(Header { kind, db, id: u64_at(bytes, 40), nonce: u64_at(bytes, 48) })
+        let writable = u32_at(bytes, 16) & !RO_COMPAT_KNOWN == 0;
+        Ok(Header { kind, db, id: u64_at(bytes, 40), nonce: u64_at(bytes, 48), writable })
     }
 }
 

@@ -84,8 +84,17 @@ pub(crate) fn refuse_unless_there(dir: &dyn Dir) -> Result<()> {
 
 /// Reads the root into memory of our own.
 pub(crate) fn read_root(dir: &dyn Dir, mode: &OpenMode) -> Result<([u8; 16], Manifest)> {
+    read_root_for(dir, mode, false)
+}
+
+/// The same; a writer must know every feature that it may not write beside without knowing (F3).
+fn read_root_for(dir: &dyn Dir, mode: &OpenMode, write: bool) -> Result<([u8; 16], Manifest)> {
     let mode = OpenMode { io: IoMode::Pread, verify: Verify::Open, cache: mode.cache.clone() };
     let file = Sections::open(dir, names::MANIFEST, FileKind::Manifest, None, &mode)?;
+    if write && file.header.is_some_and(|header| !header.writable) {
+        let why = "has features that this version cannot write beside; open it read-only.";
+        return Err(Error::Incompatible { path: names::MANIFEST.into(), why: why.into() });
+    }
     let section = file.need(Kind::MANIFEST, 0)?;
     let manifest = Manifest::load(&section.all()?)?;
     match file.header {
@@ -107,7 +116,7 @@ pub(crate) fn load(
 ) -> Result<Loaded> {
     let mut seen = None;
     for attempt in 1.. {
-        let (db, manifest) = read_root(dir, mode)?;
+        let (db, manifest) = read_root_for(dir, mode, !read_only)?;
         let generation = manifest.generation;
         match load_root(dir, mode, options, previous, (db, manifest)) {
             Ok(loaded) => return Ok(loaded),
@@ -124,7 +133,7 @@ pub(crate) fn load(
     Err(Error::Cancelled)
 }
 
-/// MANIFEST names only files that exist (I2), so one that does not was removed by somebody else.
+/// MANIFEST names only files that exist (V2), so one that does not was removed by somebody else.
 fn missing_is_corrupt(error: Error) -> Error {
     match &error {
         Error::Io { path, .. } if error.is_absent() => {

@@ -48,7 +48,7 @@ fn forge(seed: u64, keys: KeyKind, flags: u8) {
     );
 }
 
-// checks: C3 C5 L3
+// checks: C3 C5 L3 V10
 #[test]
 fn forged_files_are_values_or_errors_with_numbers_as_keys() {
     forge(0x5eed_0001_0000_0000, KeyKind::Id, 0);
