@@ -249,6 +249,39 @@ impl Segment {
         Ok(rows)
     }
 
+    /// The rows with the largest values of a time attribute up to `until`, among `rows`: values and
+    /// rows, latest first, equal ones by row, at most `limit`.
+    pub(crate) fn latest(
+        &self,
+        attr: u16,
+        until: i64,
+        rows: &RoaringBitmap,
+        limit: usize,
+    ) -> Result<Vec<(i64, u32)>> {
+        let Some((19, count)) = self.attr_type(attr) else { return Ok(Vec::new()) };
+        let values = self.sections.need(Kind::VALUES, attr)?;
+        let sorted = self.sections.need(Kind::SORTED, attr)?;
+        let high = Operand::Int(until);
+        let range = bounds(count, None, Some(&high), |at, _| {
+            Ok(values.get::<i64>(self.row_in_order(sorted, at)?.into())?.cmp(&until))
+        })?;
+        let mut latest: Vec<(i64, u32)> = Vec::new();
+        for at in range.rev() {
+            let row = self.row_in_order(sorted, at)?;
+            let value = values.get::<i64>(row.into())?;
+            // Within a run of equal values rows ascend, so a run is taken whole before it is cut.
+            if latest.len() >= limit && latest.last().is_some_and(|last| last.0 != value) {
+                break;
+            }
+            if rows.contains(row) {
+                latest.push((value, row));
+            }
+        }
+        latest.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        latest.truncate(limit);
+        Ok(latest)
+    }
+
     fn row_in_order(&self, sorted: &Section, at: u32) -> Result<u32> {
         let row = sorted.get::<u32>(at.into())?;
         if row >= self.rows() {

@@ -21,8 +21,8 @@ pub(crate) struct Wal {
     pub(crate) last_lsn: u64,
     /// Every commit up to here has been synced.
     pub(crate) synced_lsn: u64,
-    /// And every byte up to here: a seal comes after the sync that it tells of.
-    pub(crate) synced_len: u64,
+    /// And every byte up to here.
+    synced_len: u64,
     /// An append failed: nothing may follow in this file.
     pub(crate) full: bool,
     buffer: Vec<u8>,
@@ -71,13 +71,22 @@ impl Wal {
         Ok(())
     }
 
+    /// Whether every byte is durable, seals among them.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced_len == self.len
+    }
+
     /// Says in the file that everything so far is durable, so that later damage to it is not taken
     /// for a torn tail. Not synced itself.
     pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.full {
+            return Ok(());
+        }
         self.write(RecordKind::Seal, self.last_lsn, &[])
     }
 
     fn write(&mut self, kind: RecordKind, lsn: u64, payload: &[u8]) -> Result<()> {
+        assert!(!self.full, "nothing follows a failed append in the same file");
         self.buffer.clear();
         let place = (self.id, self.len);
         record::frame(place, kind, (lsn, self.synced_lsn), payload, &mut self.buffer);

@@ -1,8 +1,23 @@
 //! Properties of the whole, one file each.
+#![allow(unreachable_pub)] // Modules of one binary: there is nobody to reach them from outside.
 
+mod architecture;
 mod corruption;
+mod crash;
+mod defects;
+mod derived;
+mod erase;
+mod eval;
 mod forged;
+mod format;
 mod fuzz_bodies;
 mod hostile;
+mod io_errors;
+mod kill;
+mod laws;
+mod live;
 mod memory_limits;
+mod operators;
+mod oracle;
+mod replay;
 mod swaps;
