@@ -34,7 +34,7 @@ const ENDINGS_BANNED: &[&str] = &["Manager", "Handler", "Provider", "Service", "
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("memmap2", &["io/disk.rs"]),
     ("std::fs", &["io/disk.rs", "io/disk/lock.rs"]),
-    ("rustix::", &["io/disk.rs", "io/disk/lock.rs", "io/memory.rs", "io/fault/failure.rs"]),
+    ("rustix::", &["io/disk.rs", "io/disk/lock.rs", "io/memory.rs", "io/fault/failure.rs", "io/fault/state.rs"]),
     ("simsimd::", &["vector/kernel.rs"]),
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
