@@ -2,14 +2,15 @@
 
 use crate::{
     fuzz_bodies::bodies::{
-        attack, open_dir,
+        attack, base, open_dir,
         seal::{self, Files},
     },
     memory_limits::peak_of,
 };
-use bowerbird::{IoMode, KeyKind};
+use bowerbird::{Db, Error, IoMode, KeyKind, io::fault::Fault};
 use std::{
     panic,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -190,4 +191,40 @@ fn sections_missing_resized_or_of_another_field_are_survived() {
         }
     }
     println!("{count} ways");
+}
+
+/// Goal: what a newer program wrote is said to be too new, not damaged; nothing is changed, and what
+/// this version wrote is read (F3, F4). Method: another version, and one unknown feature of each
+/// kind, in the header of each file in turn, under right checksums.
+// checks: F3 F4
+#[test]
+fn files_of_other_formats_are_refused_and_left_alone() {
+    let files = open_dir::sound(KeyKind::Id);
+    let open = |dir: &Fault, write: bool| {
+        let (dir, options) = (Arc::new(dir.clone()), base::options(IoMode::Mmap));
+        if write { Db::open_in(dir, options) } else { Db::open_read_only_in(dir, options) }
+    };
+    assert!(open(&attack::dir(files.clone()), false).is_ok());
+    for (path, before) in files.iter().filter(|(path, _)| *path != "LOCK") {
+        // The version, then features to read it and to write beside it.
+        for (at, value) in [(10, 0), (10, 2), (12, 1), (16, 1)] {
+            let mut files = files.clone();
+            files.get_mut(path).unwrap()[at] = value;
+            seal::reseal_all(&mut files, path, before);
+            let dir = attack::dir(files);
+            for write in [false, true] {
+                // An artifact is opened when it is asked for.
+                let opened = open(&dir, write)
+                    .and_then(|db| db.snapshot().artifact::<base::Mean>("mean").map(drop));
+                let place = format!("{path}: {value} at {at}");
+                match opened {
+                    Err(Error::Incompatible { path: named, why }) => {
+                        assert!(named.ends_with(path), "{place}: {named:?} {why}");
+                    }
+                    other => panic!("{place}: {other:?}"),
+                }
+            }
+            assert!(path.ends_with(".art") || dir.calls() == 0, "{path}: something was changed");
+        }
+    }
 }
