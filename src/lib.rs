@@ -73,6 +73,11 @@
 //! derived or root; and the law of each recommendation operator is in its signature. FORMAT.md
 //! describes every byte on disk, README.md every promise.
 
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod artifact;
 mod db;
 #[cfg(not(feature = "testing"))]

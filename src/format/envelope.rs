@@ -55,6 +55,15 @@ impl Header {
         Header { kind, db, id, nonce, writable: true }
     }
 
+    /// Refuses to write beside a file with features that forbid it.
+    pub(crate) fn allows(&self, path: &str, write: bool) -> Result<()> {
+        if write && !self.writable {
+            let why = "has features that this version cannot write beside; open it read-only.";
+            return Err(Error::Incompatible { path: path.into(), why: why.into() });
+        }
+        Ok(())
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -121,6 +130,8 @@ pub(crate) struct OpenMode {
     pub(crate) io: IoMode,
     pub(crate) verify: Verify,
     pub(crate) cache: Arc<BlockCache>,
+    /// To write beside the files: they must have no feature that forbids it (F3).
+    pub(crate) write: bool,
 }
 
 /// The sections of one file or heap segment.
@@ -191,6 +202,7 @@ impl Sections {
         let mut head = [0; HEADER_BYTES];
         read_owned(&*source, path, 0, &mut head)?;
         let header = Header::read(path, &head, kind)?;
+        header.allows(path, mode.write)?;
         let footer = Footer::read(&*source, path, len)?;
         if let Some((db, file)) = expected {
             let found = (header.db, header.id, header.nonce, footer.crc);

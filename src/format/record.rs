@@ -45,7 +45,7 @@ pub(crate) fn check_wal_header(
     path: &str,
     bytes: &[u8],
     (db, wal, first_lsn): ([u8; 16], WalId, u64),
-) -> Result<()> {
+) -> Result<Header> {
     let header = Header::read(path, bytes, FileKind::Wal)?;
     let rest = bytes.get(HEADER_BYTES..WAL_HEADER_BYTES).unwrap_or(&[0; 64]);
     let whole = u32_at(rest, 60) == crc32c::crc32c(&bytes[..WAL_HEADER_BYTES.min(bytes.len()) - 4]);
@@ -57,7 +57,7 @@ pub(crate) fn check_wal_header(
             damage.expected(format!("file {} of this database, from commit {first_lsn}", wal.id));
         return Err(damage.found(format!("file {}", header.id)).into());
     }
-    Ok(())
+    Ok(header)
 }
 
 /// Appends one record to `out`, to be written at `offset` of the file.

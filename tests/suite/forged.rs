@@ -218,6 +218,8 @@ fn files_of_other_formats_are_refused_and_left_alone() {
                     .and_then(|db| db.snapshot().artifact::<base::Mean>("mean").map(drop));
                 let place = format!("{path}: {value} at {at}");
                 match opened {
+                    // What only matters to writers leaves reading alone.
+                    Ok(()) if at == 16 && !write => {}
                     Err(Error::Incompatible { path: named, why }) => {
                         assert!(named.ends_with(path), "{place}: {named:?} {why}");
                     }
