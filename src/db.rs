@@ -73,7 +73,7 @@ impl Db {
 
     /// The same, with options.
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Db> {
-        Db::open_in(Arc::new(Disk::at(path)?), options)
+        Db::open_in(Arc::new(folder(path.as_ref())?), options)
     }
 
     /// The same, in any [`Dir`].
@@ -88,7 +88,7 @@ impl Db {
 
     /// The same, with options.
     pub fn open_read_only_with(path: impl AsRef<Path>, options: Options) -> Result<Db> {
-        Db::open_read_only_in(Arc::new(Disk::at(path)?), options)
+        Db::open_read_only_in(Arc::new(folder(path.as_ref())?), options)
     }
 
     /// The same, in any [`Dir`].
@@ -271,6 +271,14 @@ impl Db {
             }
         }
     }
+}
+
+/// The directory of a database that should be there.
+fn folder(path: &Path) -> Result<Disk> {
+    Disk::at(path).map_err(|error| match error.is_absent() {
+        true => Error::missing("database", path.display()),
+        false => error,
+    })
 }
 
 /// Operations that are committed together or not at all (A1).

@@ -74,6 +74,7 @@ pub mod limits;
 mod maintain;
 mod options;
 mod progress;
+pub mod recommend;
 mod schema;
 mod search;
 mod segment;

@@ -198,7 +198,7 @@ impl Sections {
         let file = FileRef { id: header.id, len, nonce: header.nonce, footer_crc: footer.crc };
         let open = OpenFile {
             path: path.into(),
-            id: header.id,
+            id: mode.cache.new_file(),
             source,
             blocks: footer.blocks,
             trust: mode.verify == Verify::Trust,

@@ -1,6 +1,7 @@
 //! Writing sections: to a file with checksums, or onto the heap without.
 
 use crate::{
+    defects::{self, Defect},
     error::{Error, Result},
     format::{
         Kind,
@@ -173,7 +174,9 @@ impl FileOut {
         self.buffer.extend_from_slice(&MAGIC_END);
         let len = self.offset + (footer.len() + super::envelope::TAIL_BYTES) as u64;
         self.drain()?;
-        self.file.sync()?;
+        if !defects::on(Defect::FileNotSynced) {
+            self.file.sync()?;
+        }
         let Header { id, nonce, .. } = self.header;
         Ok(FileRef { id, len, nonce, footer_crc })
     }
@@ -201,7 +204,9 @@ pub(crate) fn publish(
         }
     };
     dir.rename(&tmp, path)?;
-    dir.sync_folder(path.split_once('/').map_or("", |(folder, _)| folder))?;
+    if !defects::on(Defect::FolderNotSynced) {
+        dir.sync_folder(path.split_once('/').map_or("", |(folder, _)| folder))?;
+    }
     Ok(file)
 }
 

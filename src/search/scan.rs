@@ -36,12 +36,15 @@ pub(crate) fn scan(
     range: Range<u32>,
     top: &mut Top,
 ) -> Result<()> {
-    scored(segment, queries, rows, range, &mut |rows, scores| match rows {
-        [first, .., last] if (last - first) as usize + 1 == rows.len() => {
-            top.push_block(*first, scores);
-        }
-        _ => rows.iter().zip(scores).for_each(|(row, score)| top.push(*score, *row)),
+    scored(segment, queries, rows, range, &mut |rows, scores| match is_run(rows) {
+        true => top.push_block(rows[0], scores),
+        false => rows.iter().zip(scores).for_each(|(row, score)| top.push(*score, *row)),
     })
+}
+
+/// Whether ascending rows follow each other without a gap.
+fn is_run(rows: &[u32]) -> bool {
+    rows.first().zip(rows.last()).is_some_and(|(a, b)| (b - a) as usize + 1 == rows.len())
 }
 
 /// Scores the allowed rows of `range`, block by block, ascending by row.
@@ -124,6 +127,9 @@ impl<'a> Scorer<'a> {
                 &places
             }
         };
+        if is_run(places) {
+            return self.add_stretch(places, sums);
+        }
         let mut done = 0;
         while done < places.len() {
             // A stretch with few gaps is cheaper to score whole than row by row.
@@ -151,10 +157,15 @@ impl<'a> Scorer<'a> {
             None => &[],
         };
         self.query.probe.scores(&bytes, scales, &mut self.scores[..count]);
-        for (place, sum) in places.iter().zip(sums) {
-            let score = self.query.weight * self.scores[(place - from) as usize];
-            // Weights may take a finite score beyond what an f32 holds; results stay finite (I8).
-            *sum = (*sum + score).clamp(f32::MIN, f32::MAX);
+        let weight = self.query.weight;
+        // Weights may take a finite score beyond what an f32 holds; results stay finite (I8).
+        let add =
+            |sum: &mut f32, score: f32| *sum = (*sum + weight * score).clamp(f32::MIN, f32::MAX);
+        if count == places.len() {
+            sums.iter_mut().zip(&self.scores).for_each(|(sum, score)| add(sum, *score));
+        } else {
+            let score = |place: &u32| self.scores[(place - from) as usize];
+            sums.iter_mut().zip(places).for_each(|(sum, place)| add(sum, score(place)));
         }
         Ok(())
     }

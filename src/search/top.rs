@@ -28,13 +28,6 @@ impl Top {
         Top { k, keys: Vec::new(), floor_key: 0, floor }
     }
 
-    /// What a newcomer must beat or tie to matter; minus infinity until `k` pairs are there.
-    ///
-    /// It may lag behind the `k`-th best score, never run ahead of it.
-    pub(crate) fn floor(&self) -> f32 {
-        self.floor
-    }
-
     /// Offers one row.
     #[inline]
     pub(crate) fn push(&mut self, score: f32, row: u32) {
@@ -170,10 +163,10 @@ mod tests {
     fn the_floor_is_the_score_to_beat() {
         let mut top = Top::new(2);
         top.push(1.0, 0);
-        assert_eq!(top.floor(), f32::NEG_INFINITY);
+        assert_eq!(top.floor, f32::NEG_INFINITY);
         top.push(3.0, 1);
-        assert_eq!(top.floor(), 1.0);
-        assert_eq!(Top::new(0).floor(), f32::INFINITY);
+        assert_eq!(top.floor, 1.0);
+        assert_eq!(Top::new(0).floor, f32::INFINITY);
     }
 
     #[test]

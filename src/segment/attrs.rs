@@ -60,16 +60,16 @@ impl Segment {
 
     /// The codes of a row's tags.
     pub(crate) fn codes(&self, row: u32, attr: u16) -> Result<Vec<u32>> {
-        let codes = self.sections.need(Kind::CODES, attr)?;
+        let codes = || self.sections.need(Kind::CODES, attr);
         match self.attr_type(attr) {
             Some((20, _)) => {
-                let code = codes.get::<u32>(row.into())?;
+                let code = codes()?.get::<u32>(row.into())?;
                 Ok(if code == NO_CODE { Vec::new() } else { vec![code] })
             }
             Some((21, _)) => {
                 let lists = self.sections.need(Kind::LISTS, attr)?;
                 let pair = lists.column::<u64>(row.into()..u64::from(row) + 2)?;
-                Ok(codes.column::<u32>(pair[0]..pair[1])?.to_vec())
+                Ok(codes()?.column::<u32>(pair[0]..pair[1])?.to_vec())
             }
             _ => Ok(Vec::new()),
         }
@@ -247,6 +247,39 @@ impl Segment {
             rows |= self.posting(attr, term)?;
         }
         Ok(rows)
+    }
+
+    /// The rows with the largest values of a time attribute up to `until`, among `rows`: values and
+    /// rows, latest first, equal ones by row, at most `limit`.
+    pub(crate) fn latest(
+        &self,
+        attr: u16,
+        until: i64,
+        rows: &RoaringBitmap,
+        limit: usize,
+    ) -> Result<Vec<(i64, u32)>> {
+        let Some((19, count)) = self.attr_type(attr) else { return Ok(Vec::new()) };
+        let values = self.sections.need(Kind::VALUES, attr)?;
+        let sorted = self.sections.need(Kind::SORTED, attr)?;
+        let high = Operand::Int(until);
+        let range = bounds(count, None, Some(&high), |at, _| {
+            Ok(values.get::<i64>(self.row_in_order(sorted, at)?.into())?.cmp(&until))
+        })?;
+        let mut latest: Vec<(i64, u32)> = Vec::new();
+        for at in range.rev() {
+            let row = self.row_in_order(sorted, at)?;
+            let value = values.get::<i64>(row.into())?;
+            // Within a run of equal values rows ascend, so a run is taken whole before it is cut.
+            if latest.len() >= limit && latest.last().is_some_and(|last| last.0 != value) {
+                break;
+            }
+            if rows.contains(row) {
+                latest.push((value, row));
+            }
+        }
+        latest.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        latest.truncate(limit);
+        Ok(latest)
     }
 
     fn row_in_order(&self, sorted: &Section, at: u32) -> Result<u32> {

@@ -40,6 +40,32 @@ pub(crate) struct Block<'a> {
     pub(crate) recorded: Column<'a, i64>,
 }
 
+/// All columns of a range of events.
+pub(crate) struct Details<'a> {
+    pub(crate) block: Block<'a>,
+    flags: Option<Column<'a, u8>>,
+    values: Option<Column<'a, f32>>,
+    requests: Option<Column<'a, u64>>,
+    positions: Option<Column<'a, u16>>,
+}
+
+impl Details<'_> {
+    /// The event at `i` of the range.
+    pub(crate) fn get(&self, i: usize) -> Stored {
+        let flags = self.flags.as_ref().map_or(0, |flags| flags[i]);
+        let (block, has) = (&self.block, |flag| flags & flag != 0);
+        Stored {
+            item: block.items[i],
+            kind: block.kinds[i],
+            at: Timestamp(block.at[i]),
+            recorded: Timestamp(block.recorded[i]),
+            value: self.values.as_ref().map(|v| v[i]).filter(|_| has(HAS_VALUE)),
+            request: self.requests.as_ref().map(|r| r[i]).filter(|_| has(HAS_REQUEST)),
+            position: self.positions.as_ref().map(|p| p[i]).filter(|_| has(HAS_POSITION)),
+        }
+    }
+}
+
 impl Segment {
     /// Its events, if it has any.
     pub(crate) fn events(&self) -> Result<Option<Events<'_>>> {
@@ -119,23 +145,23 @@ impl<'a> Events<'a> {
 
     /// One event, with everything that is known of it.
     pub(crate) fn get(&self, at: u32) -> Result<Stored> {
-        let block = self.block(at..at.saturating_add(1))?;
-        let flags = self.optional::<u8>(Kind::EVENT_FLAGS, at)?.unwrap_or(0);
-        let has = |flag| flags & flag != 0;
-        Ok(Stored {
-            item: block.items[0],
-            kind: block.kinds[0],
-            at: Timestamp(block.at[0]),
-            recorded: Timestamp(block.recorded[0]),
-            value: self.optional(Kind::EVENT_VALUES, at)?.filter(|_| has(HAS_VALUE)),
-            request: self.optional(Kind::EVENT_REQUESTS, at)?.filter(|_| has(HAS_REQUEST)),
-            position: self.optional(Kind::EVENT_POSITIONS, at)?.filter(|_| has(HAS_POSITION)),
+        Ok(self.details(at..at.saturating_add(1))?.get(0))
+    }
+
+    /// All columns of a range, to read many of its events.
+    pub(crate) fn details(&self, range: Range<u32>) -> Result<Details<'a>> {
+        Ok(Details {
+            block: self.block(range.clone())?,
+            flags: self.optional(Kind::EVENT_FLAGS, &range)?,
+            values: self.optional(Kind::EVENT_VALUES, &range)?,
+            requests: self.optional(Kind::EVENT_REQUESTS, &range)?,
+            positions: self.optional(Kind::EVENT_POSITIONS, &range)?,
         })
     }
 
-    fn optional<T: Plain>(&self, kind: Kind, at: u32) -> Result<Option<T>> {
+    fn optional<T: Plain>(&self, kind: Kind, range: &Range<u32>) -> Result<Option<Column<'a, T>>> {
         let section = self.segment.sections.get(kind, 0);
-        section.map(|section| section.get::<T>(at.into())).transpose()
+        section.map(|section| section.column(range.start.into()..range.end.into())).transpose()
     }
 
     /// The items of events, ascending; events refer to them by number.

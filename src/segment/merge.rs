@@ -18,11 +18,10 @@ use crate::{
     segment::{
         Segment,
         dead::Dead,
-        events::{HAS_POSITION, HAS_REQUEST, HAS_VALUE, Stored},
+        events::{Details, HAS_POSITION, HAS_REQUEST, HAS_VALUE, Stored},
         gather,
     },
 };
-use std::collections::BTreeSet;
 
 /// Where rows and events come from.
 pub(crate) enum Source<'a> {
@@ -185,17 +184,36 @@ fn save_keys(
     gather::strings((starts, bytes), 0, texts, sink)
 }
 
-/// One event with its user and item, from wherever it is.
-fn event_of(sources: &[Source<'_>], (source, at): (u32, u32)) -> Result<(u64, Stored)> {
-    match &sources[source as usize] {
-        Source::Fresh { events, .. } => {
-            let e = events[at as usize];
-            let EventRow { kind, at, recorded, value, request, position, .. } = *e;
-            Ok((e.user.0, Stored { item: 0, kind, at, recorded, value, request, position }))
-        }
-        Source::Part { segment, .. } => {
-            let events = segment.events()?.ok_or_else(|| segment.damage("events"))?;
-            Ok((0, events.get(at)?))
+/// The events of one source, ready to be read one by one.
+enum Loaded<'a> {
+    Fresh(&'a [&'a EventRow]),
+    Part(Box<Details<'a>>),
+    None,
+}
+
+impl<'a> Loaded<'a> {
+    fn all(sources: &'a [Source<'a>]) -> Result<Vec<Loaded<'a>>> {
+        let load = |source: &'a Source<'a>| match source {
+            Source::Fresh { events, .. } => Ok(Loaded::Fresh(events)),
+            Source::Part { segment, .. } => Ok(match segment.events()? {
+                Some(events) => Loaded::Part(Box::new(events.details(0..events.count)?)),
+                None => Loaded::None,
+            }),
+        };
+        sources.iter().map(load).collect()
+    }
+
+    /// The event at a place that the plan has found.
+    fn get(&self, at: u32) -> Stored {
+        match self {
+            Loaded::Fresh(events) => {
+                let EventRow { kind, at, recorded, value, request, position, .. } =
+                    *events[at as usize];
+                // In a batch, every event has an item of its own.
+                Stored { item: 0, kind, at, recorded, value, request, position }
+            }
+            Loaded::Part(details) => details.get(at as usize),
+            Loaded::None => unreachable!("the plan has events of a source without any"),
         }
     }
 }
@@ -206,12 +224,11 @@ fn write_events(
     sink: &mut Sink,
     meta: &mut Meta,
 ) -> Result<()> {
-    let (codes, items) = item_codes(sources, plan)?;
+    let loaded = Loaded::all(sources)?;
+    let (codes, items) = item_codes(sources, &loaded, plan)?;
     let mut all = Vec::with_capacity(plan.events.len());
-    for (place, code) in plan.events.iter().zip(&codes) {
-        let (_, mut event) = event_of(sources, *place)?;
-        event.item = *code;
-        all.push(event);
+    for ((source, at), code) in plan.events.iter().zip(&codes) {
+        all.push(Stored { item: *code, ..loaded[*source as usize].get(*at) });
     }
     let (users, starts) = user_ranges(sources, plan)?;
     meta.events = all.len() as u32;
@@ -292,26 +309,39 @@ fn owners(sources: &[Source<'_>]) -> Result<Vec<Vec<u64>>> {
 }
 
 /// For each planned event the number of its item, and the list that the numbers refer to.
-fn item_codes(sources: &[Source<'_>], plan: &Plan) -> Result<(Vec<u32>, Vec<Key>)> {
+fn item_codes(
+    sources: &[Source<'_>],
+    loaded: &[Loaded<'_>],
+    plan: &Plan,
+) -> Result<(Vec<u32>, Vec<Key>)> {
     let mut used: Vec<Vec<u32>> = Vec::with_capacity(sources.len());
     let mut keys: Vec<Vec<Key>> = Vec::with_capacity(sources.len());
     for (index, source) in (0u32..).zip(sources) {
-        let here = plan.events.iter().filter(|(source, _)| *source == index).map(|(_, at)| *at);
+        let mut wanted = Vec::new();
+        if let (Source::Part { segment, .. }, Loaded::Part(details)) =
+            (source, &loaded[index as usize])
+        {
+            // Items that only dead events refer to are left out.
+            let mut is_used = vec![false; segment.meta.event_items as usize];
+            for (_, at) in plan.events.iter().filter(|(source, _)| *source == index) {
+                is_used[details.block.items[*at as usize] as usize] = true;
+            }
+            wanted.extend((0u32..).zip(&is_used).filter(|(_, used)| **used).map(|(code, _)| code));
+        }
         match source {
             Source::Fresh { events, .. } => {
                 used.push((0..events.len() as u32).collect());
                 keys.push(events.iter().map(|e| e.item.clone()).collect());
             }
             Source::Part { segment, .. } => {
-                let Some(events) = segment.events()? else {
-                    (used.push(Vec::new()), keys.push(Vec::new()));
-                    continue;
-                };
-                let column = events.block(0..events.count)?.items;
-                let wanted: BTreeSet<u32> = here.map(|at| column[at as usize]).collect();
-                let items = events.items()?;
-                keys.push(wanted.iter().map(|code| items.key(*code)).collect::<Result<_>>()?);
-                used.push(wanted.into_iter().collect());
+                keys.push(match segment.events()? {
+                    Some(events) => {
+                        let items = events.items()?;
+                        wanted.iter().map(|code| items.key(*code)).collect::<Result<_>>()?
+                    }
+                    None => Vec::new(),
+                });
+                used.push(wanted);
             }
         }
     }
@@ -320,17 +350,14 @@ fn item_codes(sources: &[Source<'_>], plan: &Plan) -> Result<(Vec<u32>, Vec<Key>
     all.dedup();
     let place = |key: &Key| all.binary_search(key).unwrap_or(0) as u32;
     let maps: Vec<Vec<u32>> = keys.iter().map(|keys| keys.iter().map(place).collect()).collect();
-    let mut codes = Vec::with_capacity(plan.events.len());
-    for (source, at) in &plan.events {
+    let code = |(source, at): &(u32, u32)| {
         let s = *source as usize;
-        let old = match &sources[s] {
-            Source::Fresh { .. } => *at,
-            Source::Part { segment, .. } => {
-                let events = segment.events()?.ok_or_else(|| segment.damage("events"))?;
-                events.column::<u32>(Kind::EVENT_ITEMS, *at..at + 1)?[0]
-            }
+        let old = match &loaded[s] {
+            Loaded::Fresh(_) => *at,
+            other => other.get(*at).item,
         };
-        codes.push(maps[s][used[s].binary_search(&old).unwrap_or(0)]);
-    }
+        maps[s][used[s].binary_search(&old).unwrap_or(0)]
+    };
+    let codes = plan.events.iter().map(code).collect();
     Ok((codes, all))
 }

@@ -122,6 +122,9 @@ pub(crate) fn kill<'k>(
         }
     }
     for user in &erased.users {
+        if defects::on(Defect::EraseLeavesEvents) {
+            break;
+        }
         let Some(events) = part.segment.events()? else { break };
         let range = events.of_user(*user)?;
         if !range.is_empty() {

@@ -169,8 +169,8 @@ impl Wanted {
             return Ok(());
         }
         let happened = events.happened_by(range.clone(), self.as_of)?;
-        let block = events.block(range.start..range.start + happened)?;
-        let mut taken = Vec::new();
+        let details = events.details(range.start..range.start + happened)?;
+        let (block, mut taken) = (&details.block, Vec::new());
         for i in (0..happened as usize).rev() {
             let (at, known) = (Timestamp(block.at[i]), Timestamp(block.recorded[i]));
             // Without a window, `after` is the earliest time there is, which counts as after itself.
@@ -180,12 +180,10 @@ impl Wanted {
             let known = known <= self.as_of || defects::on(Defect::AsOfIgnoresRecorded);
             let kind = self.kinds.is_empty() || self.kinds.contains(&block.kinds[i]);
             if known && kind && !part.dead.events.contains(range.start + i as u32) {
-                taken.push(range.start + i as u32);
+                taken.push(i);
             }
         }
-        for at in taken.into_iter().rev() {
-            push(events.get(at)?);
-        }
+        taken.into_iter().rev().for_each(|i| push(details.get(i)));
         Ok(())
     }
 }

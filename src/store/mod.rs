@@ -26,7 +26,7 @@ mod encode;
 mod flush;
 mod history;
 mod memo;
-mod near;
+pub(crate) mod near;
 mod recover;
 mod root;
 mod snapshot;
@@ -41,6 +41,7 @@ pub use near::{Cursor, Hit, Like, Near, Page};
 pub use snapshot::Snapshot;
 pub use stats::{Debt, Stats};
 pub use verify::{Report, verify_dir};
+pub(crate) use version::Part;
 
 use crate::{
     error::{Error, Result},
@@ -179,7 +180,9 @@ impl Store {
         self.current.read().clone()
     }
 
-    fn swap(&self, version: Version) {
+    fn swap(&self, mut version: Version) {
+        // Made from another version, whose results are not this one's.
+        version.memo = Arc::default();
         *self.current.write() = Arc::new(version);
     }
 
@@ -219,9 +222,10 @@ impl Store {
         Store::sync_wal(&mut writer)
     }
 
+    /// Makes every byte of the WAL durable, if one is not.
     fn sync_wal(writer: &mut Writer) -> Result<()> {
         let Some(wal) = &mut writer.wal else { return Err(Error::ReadOnly) };
-        if wal.synced_lsn == wal.last_lsn {
+        if wal.is_synced() {
             return Ok(());
         }
         if let Err(error) = wal.sync() {

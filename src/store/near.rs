@@ -44,6 +44,9 @@ pub struct Hit {
     pub addr: Addr,
 }
 
+/// How many items of each group have been returned.
+type Groups = Vec<(String, usize)>;
+
 /// Where a page ended. Good for the snapshot it came from.
 ///
 /// ```
@@ -65,7 +68,7 @@ pub struct Cursor {
     seq: Seq,
     score: f32,
     key: Key,
-    groups: Vec<(String, usize)>,
+    groups: Groups,
 }
 
 /// Some hits, and where the next ones begin.
@@ -343,7 +346,7 @@ impl Near<'_> {
         hits: Vec<Hit>,
         (attr, most): (&str, usize),
         after: Option<&Cursor>,
-    ) -> Result<(Vec<Hit>, Vec<(String, usize)>)> {
+    ) -> Result<(Vec<Hit>, Groups)> {
         let before = after.map_or(&[][..], |cursor| &cursor.groups);
         let mut counts: HashMap<String, usize> = before.iter().cloned().collect();
         let mut kept = Vec::new();
@@ -367,7 +370,7 @@ impl Near<'_> {
         Ok((kept, groups))
     }
 
-    fn paged(&self, hits: Vec<Hit>, more: bool, groups: Vec<(String, usize)>) -> Page {
+    fn paged(&self, hits: Vec<Hit>, more: bool, groups: Groups) -> Page {
         let seq = self.snapshot.seq();
         let last = hits.last().filter(|_| more);
         let next = last.map(|hit| Cursor { seq, score: hit.score, key: hit.key.clone(), groups });

@@ -151,6 +151,7 @@ fn load_root(
         parts,
         artifacts: Arc::new(manifest.artifacts.clone()),
         erasures: 0,
+        memo: Arc::default(),
     };
     let heap = Cell::new(HEAP_FIRST);
     let mut tail = Tail { generation: manifest.generation, ..Tail::default() };

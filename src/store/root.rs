@@ -71,16 +71,11 @@ impl Store {
 
     /// Starts a new WAL file, and makes MANIFEST say so before anything is written to it.
     pub(crate) fn rotate(&self, writer: &mut Writer) -> Result<()> {
-        let old = match &mut writer.wal {
-            Some(wal) => {
-                // A finished file must be wholly durable: MANIFEST will say that it is.
-                if wal.synced_lsn < wal.last_lsn {
-                    Store::sync_wal(writer)?;
-                }
-                writer.wal.as_ref().map(|wal| wal.entry(true))
-            }
-            None => None,
-        };
+        if writer.wal.is_some() {
+            // A finished file must be wholly durable: MANIFEST will say that it is.
+            Store::sync_wal(writer)?;
+        }
+        let old = writer.wal.as_ref().map(|wal| wal.entry(true));
         let rotated = self.rotate_files(writer.next_lsn, old);
         match rotated {
             Ok(wal) => {
@@ -112,8 +107,8 @@ impl Store {
     pub(crate) fn judge(&self, writer: &mut Writer, error: Error) -> Error {
         let Error::Io { doing, path, .. } = &error else { return error };
         let clean = match *doing {
-            "opening" | "reading" | "mapping" | "listing" | "removing" => true,
-            "creating" | "writing" | "making" | "linking" => error.is_full(),
+            "opening" | "reading" | "mapping" | "listing" | "removing" | "creating" => true,
+            "writing" | "making" | "linking" => error.is_full(),
             _ => false,
         };
         if clean && error.is_full() {

@@ -6,7 +6,7 @@ use crate::{
     format::envelope::OpenMode,
     io::Dir,
     item::Item,
-    key::{Addr, Key, Row, Seq},
+    key::{Addr, Key, Row, Seq, UserId},
     schema::Schema,
     segment::Segment,
     store::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use roaring::RoaringBitmap;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The database at one commit. It never changes (I4), is cheap to clone, and may outlive the `Db`.
 ///
@@ -144,6 +144,22 @@ impl Snapshot {
     /// How many items a filter allows.
     pub fn count(&self, filter: &Where) -> Result<u64> {
         Ok(self.allowed(filter)?.iter().map(RoaringBitmap::len).sum())
+    }
+
+    /// Every user with an event, ascending.
+    pub fn users(&self) -> Result<Vec<UserId>> {
+        let mut users = BTreeSet::new();
+        for part in &self.version.parts {
+            let Some(events) = part.segment.events()? else { continue };
+            for index in 0..events.user_count() {
+                let (user, range) = events.user(index)?;
+                let dead = &part.dead.events;
+                if dead.is_empty() || range.clone().any(|at| !dead.contains(at)) {
+                    users.insert(user);
+                }
+            }
+        }
+        Ok(users.into_iter().collect())
     }
 
     /// The live rows that a filter allows, one bitmap per part.

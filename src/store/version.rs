@@ -63,6 +63,8 @@ pub(crate) struct Version {
     pub(crate) artifacts: Arc<Vec<ArtifactEntry>>,
     /// How many erasures there have been: what was learned before one is not used after it.
     pub(crate) erasures: u64,
+    /// What was computed from this very version.
+    pub(crate) memo: Arc<Memo>,
 }
 
 impl Version {

@@ -21,6 +21,8 @@ pub(crate) struct Wal {
     pub(crate) last_lsn: u64,
     /// Every commit up to here has been synced.
     pub(crate) synced_lsn: u64,
+    /// And every byte up to here.
+    synced_len: u64,
     /// An append failed: nothing may follow in this file.
     pub(crate) full: bool,
     buffer: Vec<u8>,
@@ -43,6 +45,7 @@ impl Wal {
             len: header.len() as u64,
             last_lsn: first_lsn - 1,
             synced_lsn: first_lsn - 1,
+            synced_len: header.len() as u64,
             full: false,
             buffer: Vec::new(),
         })
@@ -64,17 +67,26 @@ impl Wal {
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.file.sync()?;
-        self.synced_lsn = self.last_lsn;
+        (self.synced_lsn, self.synced_len) = (self.last_lsn, self.len);
         Ok(())
+    }
+
+    /// Whether every byte is durable, seals among them.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced_len == self.len
     }
 
     /// Says in the file that everything so far is durable, so that later damage to it is not taken
     /// for a torn tail. Not synced itself.
     pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.full {
+            return Ok(());
+        }
         self.write(RecordKind::Seal, self.last_lsn, &[])
     }
 
     fn write(&mut self, kind: RecordKind, lsn: u64, payload: &[u8]) -> Result<()> {
+        assert!(!self.full, "nothing follows a failed append in the same file");
         self.buffer.clear();
         let place = (self.id, self.len);
         record::frame(place, kind, (lsn, self.synced_lsn), payload, &mut self.buffer);

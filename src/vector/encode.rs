@@ -8,6 +8,7 @@
 //! ```
 
 use crate::{
+    defects::{self, Defect},
     error::{Error, Result},
     limits::{COMPONENT_F16_MAX, COMPONENT_MAX},
     schema::{Encoding, Metric, Space},
@@ -29,6 +30,9 @@ pub(crate) fn check(space: &Space, vector: &[f32]) -> Result<(), String> {
             space.name,
             space.dim
         ));
+    }
+    if defects::on(Defect::NotFinite) {
+        return Ok(());
     }
     // Under cosine it is the normalized vector that must fit, and that always does.
     let max = match (space.encoding, space.metric) {

@@ -69,11 +69,6 @@ impl Probe {
         Ok(Probe { kernel: Kernel::best(), metric, dim, row_bytes, query })
     }
 
-    /// Bytes of one row, without its scale.
-    pub(crate) fn row_bytes(&self) -> usize {
-        self.row_bytes
-    }
-
     /// Writes the score of each row.
     ///
     /// `rows` are as many rows as `out` has places, end to end; `scales` has one number for each
@@ -203,7 +198,7 @@ mod tests {
     }
 
     fn scored(probe: &Probe, rows: &[u8], scales: &[f32]) -> Vec<f32> {
-        let mut out = vec![f32::NAN; rows.len() / probe.row_bytes()];
+        let mut out = vec![f32::NAN; rows.len() / probe.row_bytes];
         probe.scores(rows, scales, &mut out);
         out
     }
@@ -245,7 +240,7 @@ mod tests {
                 let (rows, scales) = stored(&space, &vectors);
                 let probe = Probe::new(&space, query).unwrap();
                 let scores = scored(&probe, &rows, &scales);
-                for (i, row) in rows.chunks(probe.row_bytes()).enumerate() {
+                for (i, row) in rows.chunks(probe.row_bytes).enumerate() {
                     let mut numbers = Vec::new();
                     let scale = scales.get(i).copied().unwrap_or(1.0);
                     encode::decode(&space, row, scale, &mut numbers);
@@ -266,7 +261,7 @@ mod tests {
                 let (rows, scales) = stored(&space, &vectors);
                 let probe = Probe::new(&space, &vectors[0]).unwrap();
                 let scores = scored(&probe, &rows, &scales);
-                for (i, row) in rows.chunks(probe.row_bytes()).enumerate() {
+                for (i, row) in rows.chunks(probe.row_bytes).enumerate() {
                     let scale = scales.get(i..=i).unwrap_or_default();
                     let alone = scored(&probe, row, scale)[0];
                     prop_assert_eq!(alone.to_bits(), scores[i].to_bits(), "{}", &space.name);
@@ -282,7 +277,7 @@ mod tests {
         ) {
             for space in all_spaces(37) {
                 let probe = Probe::new(&space, &[0.5; 37]).unwrap();
-                let rows = &bytes[..9 * probe.row_bytes()];
+                let rows = &bytes[..9 * probe.row_bytes];
                 let scales = if space.encoding == Encoding::I8 { &scales[..] } else { &[] };
                 let scores = scored(&probe, rows, scales);
                 prop_assert!(scores.iter().all(|s| s.is_finite()), "{}: {scores:?}", &space.name);
@@ -294,7 +289,7 @@ mod tests {
     fn what_is_not_a_number_scores_lowest() {
         for space in all_spaces(3) {
             let probe = Probe::new(&space, &[0.5; 3]).unwrap();
-            let rows = vec![0xFF; probe.row_bytes()];
+            let rows = vec![0xFF; probe.row_bytes];
             let scores = match space.encoding {
                 Encoding::F32 | Encoding::F16 => scored(&probe, &rows, &[]),
                 Encoding::I8 => scored(&probe, &rows, &[f32::NAN]),

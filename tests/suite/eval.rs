@@ -101,9 +101,8 @@ fn ties_agree_with_brute_force(n: u32, grades: u32, missed: &[f64]) {
         let scores: Vec<f32> = groups.iter().map(|g| -(*g as f32)).collect();
         let orders = orders(&groups);
         for code in 0..grades.pow(n) {
-            let gains: Vec<f64> = (0..n)
-                .map(|at| f64::from(code / grades.pow(at) % grades))
-                .collect();
+            let gains: Vec<f64> =
+                (0..n).map(|at| f64::from(code / grades.pow(at) % grades)).collect();
             let tied = Ranking::from_scores(&scores, &gains).unwrap();
             let tied = tied.missed(missed).unwrap();
             let certain: Vec<Ranking> = orders
@@ -123,11 +122,9 @@ fn ties_agree_with_brute_force(n: u32, grades: u32, missed: &[f64]) {
                 let mean = answers.iter().sum::<f64>() / answers.len() as f64;
                 let best = answers.iter().copied().fold(0.0, f64::max);
                 let worst = answers.iter().copied().fold(f64::MAX, f64::min);
-                for (ties, expected) in [
-                    (Ties::Expected, mean),
-                    (Ties::Optimistic, best),
-                    (Ties::Pessimistic, worst),
-                ] {
+                for (ties, expected) in
+                    [(Ties::Expected, mean), (Ties::Optimistic, best), (Ties::Pessimistic, worst)]
+                {
                     let ours = ask(&tied.clone().ties(ties), &name).unwrap();
                     assert!(
                         (ours - expected).abs() < 1e-12,
@@ -201,21 +198,9 @@ fn what_cannot_be_ranked_is_refused() {
     for (scores, gains, message) in [
         (&[f32::NAN][..], &[1.0][..], "scores: number 0 is NaN"),
         (&[1.0], &[], "gains: there are 0 for 1 scores"),
-        (
-            &[1.0],
-            &[-1.0],
-            "gains: number 0 is -1; it must be finite, 0 or more",
-        ),
-        (
-            &[1.0],
-            &[f64::NAN],
-            "gains: number 0 is NaN; it must be finite, 0 or more",
-        ),
-        (
-            &[1.0],
-            &[f64::INFINITY],
-            "gains: number 0 is inf; it must be finite, 0 or more",
-        ),
+        (&[1.0], &[-1.0], "gains: number 0 is -1; it must be finite, 0 or more"),
+        (&[1.0], &[f64::NAN], "gains: number 0 is NaN; it must be finite, 0 or more"),
+        (&[1.0], &[f64::INFINITY], "gains: number 0 is inf; it must be finite, 0 or more"),
     ] {
         let error = Ranking::from_scores(scores, gains).unwrap_err();
         assert_eq!(error.to_string(), message);
@@ -233,8 +218,5 @@ fn slates_together_have_coverage_novelty_and_diversity() {
     assert_eq!(intra_list_diversity(&[1], |_, _| 0.0), None);
     assert_eq!(intra_list_diversity(&[1, 2], |_, _| f64::NAN), None);
     let product = |a: &f64, b: &f64| a * b;
-    assert_eq!(
-        intra_list_diversity(&[1.0, 0.0, 0.5], product),
-        Some(2.5 / 3.0)
-    );
+    assert_eq!(intra_list_diversity(&[1.0, 0.0, 0.5], product), Some(2.5 / 3.0));
 }

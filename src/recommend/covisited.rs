@@ -1,0 +1,357 @@
+//! Items that the same users act on one after the other.
+//!
+//! Two items are co-visited by a user when they are within `reach` steps of each other in the user's
+//! history; a pair at distance d counts 1/d. The table of all pairs is a sum of layers, one per part:
+//! layer q holds what the events of part q have changed, P(u, parts up to q) - P(u, parts before q),
+//! summed over the users u who have events in q. So the layers of all parts sum to the table of the
+//! whole, whatever the order in which events arrived; a commit adds one small layer, and a layer is
+//! kept with its part for as long as it is true.
+
+use crate::{
+    error::{Error, Result},
+    key::{Addr, Key, Row, Timestamp, UserId},
+    recommend::{
+        Allowed, Context, Found, Retrieve,
+        counts::{Counting, known_later},
+    },
+    segment::Strings,
+    store::{Part, Snapshot},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Finds what other users acted on just before or after what this user acted on lately, or the item
+/// of the request.
+///
+/// Scores are sums over the seeds of co-visits, divided by the square root of how often both items
+/// were acted on (cosine normalization; Linden et al., 2003), so that popular items do not win always.
+///
+/// ```
+/// let also = bowerbird::recommend::CoVisited::new(["view"], 100).reach(3).recent(20);
+/// ```
+#[derive(Clone, Debug)]
+pub struct CoVisited {
+    kinds: Vec<String>,
+    reach: usize,
+    recent: usize,
+    limit: usize,
+}
+
+/// Most steps between two events that count as together.
+const REACH_MAX: usize = 100;
+/// Rows of the table kept per version.
+const ROWS_MAX: usize = 10_000;
+
+impl CoVisited {
+    /// By events of these kinds (none means all), at most `limit` items; within 5 steps, from the
+    /// user's last 20 items.
+    pub fn new<'k>(kinds: impl IntoIterator<Item = &'k str>, limit: usize) -> CoVisited {
+        let kinds = kinds.into_iter().map(str::to_owned).collect();
+        CoVisited { kinds, reach: 5, recent: 20, limit }
+    }
+
+    /// Counts items within so many steps of each other.
+    pub fn reach(mut self, steps: usize) -> CoVisited {
+        self.reach = steps;
+        self
+    }
+
+    /// Starts from so many of the user's last items.
+    pub fn recent(mut self, items: usize) -> CoVisited {
+        self.recent = items;
+        self
+    }
+
+    /// The item of the request, or the last different items of the user, newest first.
+    fn seeds(&self, cx: &Context<'_>, kinds: &[u8]) -> Vec<Key> {
+        let mut seeds: Vec<Key> = cx.request.item.iter().cloned().collect();
+        let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
+        let mut seen: BTreeSet<&Key> = BTreeSet::new();
+        for deed in cx.history.deeds.iter().rev().filter(|deed| counts(deed.kind)) {
+            if seen.len() == self.recent {
+                break;
+            }
+            if seen.insert(&deed.item) && cx.request.item.as_ref() != Some(&deed.item) {
+                seeds.push(deed.item.clone());
+            }
+        }
+        seeds
+    }
+}
+
+impl Retrieve for CoVisited {
+    fn name(&self) -> String {
+        format!("CoVisited({})", self.kinds.join(", "))
+    }
+
+    fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()> {
+        if !(1..=REACH_MAX).contains(&self.reach) {
+            let why = format!("is {}; it must be 1 to {REACH_MAX}", self.reach);
+            return Err(Error::invalid("reach of CoVisited", why));
+        }
+        let counting = Counting::new(cx.snapshot, &self.kinds, None)?;
+        let table = Table::of(cx, &counting, self.reach)?;
+        let mut sums: HashMap<Addr, f64> = HashMap::new();
+        for seed in self.seeds(cx, &counting.kinds) {
+            for (addr, weight) in table.row(cx, &counting, &seed)?.iter() {
+                if allowed.contains(*addr) {
+                    *sums.entry(*addr).or_default() += weight;
+                }
+            }
+        }
+        for (addr, sum) in best(cx.snapshot, sums, self.limit)? {
+            found.push(addr, sum as f32);
+        }
+        Ok(())
+    }
+}
+
+/// The best of some sums, equal ones by key.
+pub(crate) fn best(
+    snapshot: &Snapshot,
+    sums: HashMap<Addr, f64>,
+    limit: usize,
+) -> Result<Vec<(Addr, f64)>> {
+    let mut all: Vec<(Addr, f64)> = sums.into_iter().collect();
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    if all.len() > limit {
+        // Keys are fetched only for what can still be among the best.
+        let (_, last, _) = all.select_nth_unstable_by(limit - 1, |a, b| b.1.total_cmp(&a.1));
+        let floor = last.1;
+        all.retain(|(_, sum)| *sum >= floor);
+    }
+    let mut keyed = Vec::with_capacity(all.len());
+    for (addr, sum) in all {
+        keyed.push((snapshot.key(addr)?, addr, sum));
+    }
+    keyed.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
+    keyed.truncate(limit);
+    Ok(keyed.into_iter().map(|(_, addr, sum)| (addr, sum)).collect())
+}
+
+/// The table of one version: its layers, and the rows that were asked for.
+struct Table {
+    layers: Vec<Arc<Layer>>,
+    rows: Mutex<HashMap<Key, Arc<Row_>>>,
+}
+
+/// Neighbours that are live items, normalized.
+type Row_ = Vec<(Addr, f64)>;
+
+impl Table {
+    fn of(cx: &Context<'_>, counting: &Counting, reach: usize) -> Result<Arc<Table>> {
+        let (version, now) = (&cx.snapshot.version, cx.request.now);
+        let bites = version.parts.iter().any(|part| known_later(part, now)).then_some(now);
+        let recipe = format!("covisits {:?} {reach} {bites:?}", counting.kinds);
+        version.memo.get(&recipe, || {
+            let mut layers = Vec::new();
+            for at in 0..version.parts.len() {
+                let bites = version.parts[..=at].iter().any(|part| known_later(part, now));
+                let as_of = bites.then_some(now);
+                let recipe =
+                    format!("covisits {:?} {reach} {} {as_of:?}", counting.kinds, version.erasures);
+                let parts = &version.parts[..=at];
+                let build = || Builder::new(parts, &counting.kinds, reach, as_of)?.layer();
+                layers.push(version.parts[at].memo.get(&recipe, build)?);
+            }
+            Ok(Table { layers, rows: Mutex::default() })
+        })
+    }
+
+    /// What is co-visited with an item, over all layers.
+    fn row(&self, cx: &Context<'_>, counting: &Counting, seed: &Key) -> Result<Arc<Row_>> {
+        if let Some(row) = self.rows.lock().get(seed) {
+            return Ok(row.clone());
+        }
+        let mut sums: HashMap<&Key, f64> = HashMap::new();
+        for layer in &self.layers {
+            layer
+                .neighbours(seed)
+                .for_each(|(key, weight)| *sums.entry(key).or_default() += weight);
+        }
+        let (now, counts) = (cx.request.now, counting.counts(cx.snapshot, cx.request.now)?);
+        let own = counts.get(seed, now);
+        let mut row = Vec::with_capacity(sums.len());
+        for (key, sum) in sums {
+            let norm = (own * counts.get(key, now)).sqrt();
+            // What one layer adds and another takes back leaves a trace of rounding.
+            if sum > 1e-9
+                && norm > 0.0
+                && let Some((part, r)) = cx.snapshot.version.find(key)?
+            {
+                row.push((Addr { part, row: Row(r) }, sum / norm));
+            }
+        }
+        row.sort_unstable_by_key(|(addr, _)| *addr);
+        let row = Arc::new(row);
+        let mut rows = self.rows.lock();
+        if rows.len() >= ROWS_MAX {
+            rows.clear();
+        }
+        rows.insert(seed.clone(), row.clone());
+        Ok(row)
+    }
+}
+
+/// What the events of one part have changed in the table.
+struct Layer {
+    places: HashMap<Key, u32>,
+    keys: Vec<Key>,
+    starts: Vec<u32>,
+    pairs: Vec<(u32, f64)>,
+}
+
+impl Layer {
+    fn neighbours(&self, key: &Key) -> impl Iterator<Item = (&Key, f64)> {
+        let range = self.places.get(key).map_or(0..0, |place| {
+            let at = *place as usize;
+            self.starts[at] as usize..self.starts[at + 1] as usize
+        });
+        self.pairs[range].iter().map(|(other, weight)| (&self.keys[*other as usize], *weight))
+    }
+}
+
+/// A user's history as the builder reads it: when, when known, item.
+type Step = (i64, i64, u32);
+
+/// Builds the layer of the last of some parts.
+struct Builder<'p> {
+    parts: &'p [Part],
+    kinds: &'p [u8],
+    reach: usize,
+    as_of: i64,
+    items: Vec<Option<Strings<'p>>>,
+    /// Each part's own numbers of items to ours.
+    known: Vec<Vec<u32>>,
+    places: HashMap<Key, u32>,
+    keys: Vec<Key>,
+    pairs: Vec<(u32, u32, f64)>,
+}
+
+/// No number yet.
+const UNKNOWN: u32 = u32::MAX;
+/// Pairs gathered before equal ones are summed: it bounds memory.
+const PAIRS_MAX: usize = 1 << 22;
+
+impl<'p> Builder<'p> {
+    fn new(
+        parts: &'p [Part],
+        kinds: &'p [u8],
+        reach: usize,
+        as_of: Option<Timestamp>,
+    ) -> Result<Builder<'p>> {
+        let (mut items, mut known) = (Vec::new(), Vec::new());
+        for part in parts {
+            items.push(part.segment.events()?.map(|events| events.items()).transpose()?);
+            known.push(vec![UNKNOWN; part.segment.meta.event_items as usize]);
+        }
+        let as_of = as_of.unwrap_or(Timestamp::MAX).0;
+        let (places, keys, pairs) = (HashMap::new(), Vec::new(), Vec::new());
+        Ok(Builder { parts, kinds, reach, as_of, items, known, places, keys, pairs })
+    }
+
+    fn layer(mut self) -> Result<Layer> {
+        let last = self.parts.len() - 1;
+        if let Some(events) = self.parts[last].segment.events()? {
+            for index in 0..events.user_count() {
+                let (user, _) = events.user(index)?;
+                let before = self.history(user, last)?;
+                let mut after = before.clone();
+                self.read(user, last, &mut after)?;
+                after.sort_by_key(|step| (step.0, step.1));
+                if after.len() > before.len() {
+                    self.add(&before, -1.0);
+                    self.add(&after, 1.0);
+                }
+                if self.pairs.len() > PAIRS_MAX {
+                    self.sum();
+                }
+            }
+        }
+        self.sum();
+        let mut starts = vec![0u32; self.keys.len() + 1];
+        self.pairs.iter().for_each(|pair| starts[pair.0 as usize + 1] += 1);
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let pairs = self.pairs.into_iter().map(|(_, other, weight)| (other, weight)).collect();
+        Ok(Layer { places: self.places, keys: self.keys, starts, pairs })
+    }
+
+    /// A user's events in the parts before `until`, in order.
+    fn history(&mut self, user: UserId, until: usize) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for part in 0..until {
+            self.read(user, part, &mut steps)?;
+        }
+        steps.sort_by_key(|step| (step.0, step.1));
+        Ok(steps)
+    }
+
+    fn read(&mut self, user: UserId, part: usize, steps: &mut Vec<Step>) -> Result<()> {
+        let here = &self.parts[part];
+        let Some(events) = here.segment.events()? else { return Ok(()) };
+        let range = events.of_user(user)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        let block = events.block(range.clone())?;
+        for (i, at) in range.enumerate() {
+            let known = block.at[i] <= self.as_of && block.recorded[i] <= self.as_of;
+            let counts = self.kinds.is_empty() || self.kinds.contains(&block.kinds[i]);
+            if known && counts && !here.dead.events.contains(at) {
+                let item = self.place(part, block.items[i])?;
+                steps.push((block.at[i], block.recorded[i], item));
+            }
+        }
+        Ok(())
+    }
+
+    /// Our number of a part's item.
+    fn place(&mut self, part: usize, code: u32) -> Result<u32> {
+        match self.known[part].get(code as usize) {
+            Some(&place) if place != UNKNOWN => return Ok(place),
+            _ => {}
+        }
+        let Some(items) = &self.items[part] else { return Ok(0) };
+        let key = items.key(code)?;
+        let place = *self.places.entry(key.clone()).or_insert(self.keys.len() as u32);
+        if place as usize == self.keys.len() {
+            self.keys.push(key);
+        }
+        if let Some(known) = self.known[part].get_mut(code as usize) {
+            *known = place;
+        }
+        Ok(place)
+    }
+
+    fn add(&mut self, steps: &[Step], sign: f64) {
+        for (at, from) in steps.iter().enumerate() {
+            for (distance, to) in (1..=self.reach).zip(&steps[at + 1..]) {
+                if from.2 != to.2 {
+                    let weight = sign / distance as f64;
+                    self.pairs.push((from.2, to.2, weight));
+                    self.pairs.push((to.2, from.2, weight));
+                }
+            }
+        }
+    }
+
+    /// Sums equal pairs; stable, so that sums do not depend on anything but the order of users.
+    fn sum(&mut self) {
+        self.pairs.sort_by_key(|pair| (pair.0, pair.1));
+        self.pairs.dedup_by(|next, kept| {
+            let same = (next.0, next.1) == (kept.0, kept.1);
+            if same {
+                kept.2 += next.2;
+            }
+            same
+        });
+        self.pairs.retain(|pair| pair.2 != 0.0);
+    }
+}

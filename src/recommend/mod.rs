@@ -1,0 +1,240 @@
+//! The operator family: Summarize, Filter, Retrieve, Score, Select.
+//!
+//! One verb each, and the law of each is in its signature: a filter gets a set that only shrinks, a
+//! retriever can only offer what is allowed, a scorer gets numbers to change and nothing to drop, a
+//! selector returns places in an order and so cannot invent. A [`Recommender`] is a list of operators;
+//! running it on a [`Snapshot`] gives a [`Slate`], which says where each item came from.
+//!
+//! ```
+//! use bowerbird::{recommend::*, *};
+//! # fn main() -> Result<()> {
+//! # let schema = Schema::new().space("text", 2, Metric::Cosine).attr("genre", AttrType::Tag).event("view");
+//! # let db = Db::in_memory(schema)?;
+//! # db.batch().put(Item::new(1u64).vector("text", [1.0, 0.0]).attr("genre", "jazz"))
+//! #     .put(Item::new(2u64).vector("text", [0.9, 0.1]).attr("genre", "jazz"))
+//! #     .event(Event::new(7, 1u64, "view", Timestamp(5))).commit()?;
+//! let for_you = Recommender::new()
+//!     .summarize(Decayed::new("text", days(14)))
+//!     .filter(Seen::new(["view"]))
+//!     .filter(attr("genre").is("jazz"))
+//!     .retrieve(NearInterests::new("text", 200))
+//!     .retrieve(CoVisited::new(["view"], 100))
+//!     .retrieve(Popular::new(["view"], days(7), 50))
+//!     .score(Rrf::default())
+//!     .select(Diverse::new("text", 0.3));
+//! let slate = for_you.run(&db.snapshot(), &Request::new(10, Timestamp(1_000)).user(7))?;
+//! assert_eq!(slate.items[0].key, Key::Id(2));
+//! assert_eq!(slate.items[0].sources, ["NearInterests(text)"]);
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants: no item of a slate is dead, disallowed, excluded or repeated (I7); scores are finite
+//! and equal ones are ordered by key (I8); the same snapshot and request give the same slate (I9).
+//! Time is an argument: a request is answered as of its `now`, by what was known then.
+
+mod candidates;
+mod counts;
+mod covisited;
+mod explain;
+mod filter;
+mod fusion;
+mod recommender;
+pub mod replay;
+mod request;
+mod retrieve;
+mod score;
+mod select;
+mod summarize;
+
+pub use candidates::{
+    Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
+};
+pub use covisited::CoVisited;
+pub use explain::{Explanation, Fate};
+pub use filter::{Cooldown, Seen};
+pub use fusion::{Fused, Rrf, Weighted};
+pub use recommender::Recommender;
+pub use request::Request;
+pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
+pub use score::{Hint, Popularity, Recency, Similarity};
+pub use select::{Diverse, Quota, Top};
+pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
+
+use crate::{
+    error::Result,
+    store::{History, Snapshot},
+};
+
+/// Everything an operator may look at.
+///
+/// ```
+/// use bowerbird::{recommend::Context, Result};
+/// fn events(cx: &Context<'_>) -> usize {
+///     cx.history.deeds.len()
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Context<'a> {
+    /// The database.
+    pub snapshot: &'a Snapshot,
+    /// What was asked.
+    pub request: &'a Request,
+    /// What the user had done by `request.now`, the latest thousand events; empty without a user.
+    pub history: &'a History,
+    /// What the summarizers have said so far.
+    pub interests: &'a [Interest],
+}
+
+/// Reads a history, says what the user seems to want.
+///
+/// ```
+/// use bowerbird::{recommend::*, *};
+/// /// Everybody wants the same.
+/// struct House;
+/// impl Summarize for House {
+///     fn name(&self) -> String {
+///         "House".into()
+///     }
+///     fn summarize(&self, _: &Context<'_>) -> Result<Vec<Interest>> {
+///         Ok(vec![Interest::new("text", vec![1.0, 0.0], 1.0)])
+///     }
+/// }
+/// let recommender = Recommender::new().summarize(House);
+/// ```
+pub trait Summarize: Send + Sync {
+    /// Its name in traces.
+    fn name(&self) -> String;
+    /// Weighted vectors to look near; none if it has nothing to say.
+    fn summarize(&self, cx: &Context<'_>) -> Result<Vec<Interest>>;
+}
+
+/// Narrows what may be returned. [`Allowed`] has no method that widens.
+///
+/// ```
+/// use bowerbird::{recommend::*, *};
+/// /// Never the item that the request is about, nor its neighbour in number.
+/// struct NoNeighbour;
+/// impl Filter for NoNeighbour {
+///     fn name(&self) -> String {
+///         "NoNeighbour".into()
+///     }
+///     fn filter(&self, cx: &Context<'_>, allowed: &mut Allowed) -> Result<()> {
+///         if let Some(Key::Id(id)) = cx.request.item {
+///             allowed.remove_key(cx.snapshot, &Key::Id(id.wrapping_add(1)))?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// let recommender = Recommender::new().filter(NoNeighbour);
+/// ```
+pub trait Filter: Send + Sync {
+    /// Its name in traces.
+    fn name(&self) -> String;
+    /// Takes away what may not be returned.
+    fn filter(&self, cx: &Context<'_>, allowed: &mut Allowed) -> Result<()>;
+}
+
+/// Proposes candidates. [`Found`] drops repeats and what is not allowed, so no retriever has to.
+///
+/// ```
+/// use bowerbird::{recommend::*, *};
+/// /// The house's own picks.
+/// struct Picks(Vec<Key>);
+/// impl Retrieve for Picks {
+///     fn name(&self) -> String {
+///         "Picks".into()
+///     }
+///     fn retrieve(&self, cx: &Context<'_>, _: &Allowed, found: &mut Found<'_>) -> Result<()> {
+///         for key in &self.0 {
+///             if let Some(addr) = cx.snapshot.find(key)? {
+///                 found.push(addr, 1.0);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// let recommender = Recommender::new().retrieve(Picks(vec![Key::Id(3)]));
+/// ```
+pub trait Retrieve: Send + Sync {
+    /// Its name in traces, and the source of what it finds.
+    fn name(&self) -> String;
+    /// Pushes candidates, best first, each with a hint of how good it is.
+    fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()>;
+}
+
+/// Gives every candidate one number, in place.
+///
+/// Scorers run one after the other on the same numbers, which begin as zeros: the first sets them,
+/// later ones may change them. [`Weighted`] makes one scorer of several.
+///
+/// ```
+/// use bowerbird::{recommend::*, *};
+/// /// Halves what is far down in every source.
+/// struct Doubt;
+/// impl Score for Doubt {
+///     fn name(&self) -> String {
+///         "Doubt".into()
+///     }
+///     fn score(&self, _: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+///         for (i, score) in scores.iter_mut().enumerate() {
+///             if candidates.best_rank(i) > 100 {
+///                 *score *= 0.5;
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// let recommender = Recommender::new().score(Rrf::default()).score(Doubt);
+/// ```
+pub trait Score: Send + Sync {
+    /// Its name in traces.
+    fn name(&self) -> String;
+    /// Writes `scores[i]` for candidate `i`; larger is better. What is not finite sinks to the bottom.
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()>;
+    /// Several requests at once, for devices that like large batches. Same answers as one by one.
+    fn score_all(&self, jobs: &mut [Job<'_>]) -> Result<()> {
+        jobs.iter_mut().try_for_each(|job| self.score(&job.cx, job.candidates, job.scores))
+    }
+}
+
+/// One request's share of a batch. See [`Score::score_all`].
+///
+/// ```
+/// use bowerbird::recommend::Job;
+/// fn candidates(jobs: &[Job<'_>]) -> usize {
+///     jobs.iter().map(|job| job.scores.len()).sum()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The request and what is known about it.
+    pub cx: Context<'a>,
+    /// What to score.
+    pub candidates: &'a Candidates,
+    /// Where to.
+    pub scores: &'a mut [f32],
+}
+
+/// Chooses the slate: places in the ranked order.
+///
+/// ```
+/// use bowerbird::{recommend::*, *};
+/// /// Every second one.
+/// struct Alternate;
+/// impl Select for Alternate {
+///     fn name(&self) -> String {
+///         "Alternate".into()
+///     }
+///     fn select(&self, _: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<usize>> {
+///         Ok((0..ranked.len()).step_by(2).take(limit).collect())
+///     }
+/// }
+/// let recommender = Recommender::new().select(Alternate);
+/// ```
+pub trait Select: Send + Sync {
+    /// Its name in traces.
+    fn name(&self) -> String;
+    /// At most `limit` different places in the order, in the order of the slate.
+    fn select(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<usize>>;
+}

@@ -1,0 +1,85 @@
+//! What is asked of a recommender.
+
+use crate::key::{Key, Timestamp, UserId};
+
+/// A question for a recommender: for a user, about an item, with a query, or any mix.
+///
+/// What is missing is missing: search has a query, similar items have an item, for-you has a user.
+///
+/// ```
+/// use bowerbird::{recommend::Request, Timestamp};
+/// let for_you = Request::new(20, Timestamp::from_secs(1_700_000_000)).user(7);
+/// let search = Request::new(20, Timestamp::from_secs(1_700_000_000)).user(7).query("text", [0.1, 0.2]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Whose history to read.
+    pub user: Option<UserId>,
+    /// The item that the answer should go with; never part of it.
+    pub item: Option<Key>,
+    /// A query: a space and a vector in it.
+    pub query: Option<(String, Vec<f32>)>,
+    /// What it is for: "home", "basket". Operators may tell tasks apart.
+    pub task: String,
+    /// How many items to return.
+    pub limit: usize,
+    /// Items not to return.
+    pub exclude: Vec<Key>,
+    /// The time to answer as of: only what had happened and was known by then counts.
+    pub now: Timestamp,
+    /// For operators that draw lots.
+    pub seed: u64,
+}
+
+impl Request {
+    /// Asks for so many items as of a time.
+    pub fn new(limit: usize, now: Timestamp) -> Request {
+        Request {
+            user: None,
+            item: None,
+            query: None,
+            task: String::new(),
+            limit,
+            exclude: Vec::new(),
+            now,
+            seed: 0,
+        }
+    }
+
+    /// For a user.
+    pub fn user(mut self, user: u64) -> Request {
+        self.user = Some(UserId(user));
+        self
+    }
+
+    /// About an item.
+    pub fn item(mut self, key: impl Into<Key>) -> Request {
+        self.item = Some(key.into());
+        self
+    }
+
+    /// With a query in a space.
+    pub fn query(mut self, space: &str, vector: impl Into<Vec<f32>>) -> Request {
+        self.query = Some((space.into(), vector.into()));
+        self
+    }
+
+    /// For a purpose.
+    pub fn task(mut self, task: &str) -> Request {
+        self.task = task.into();
+        self
+    }
+
+    /// Without these items.
+    pub fn exclude(mut self, keys: impl IntoIterator<Item = Key>) -> Request {
+        self.exclude.extend(keys);
+        self
+    }
+
+    /// With a seed for operators that draw lots.
+    pub fn seed(mut self, seed: u64) -> Request {
+        self.seed = seed;
+        self
+    }
+}
