@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Makes a database in FOLDER (`examples/movies/out` unless given), finds and recommends, replays
-//! the past to see how well, and writes `report.html` beside the database. The last line is one JSON
-//! object.
+//! the past to see how well, and writes `report.html` beside the database. The last line is one
+//! JSON object.
 #![allow(
     clippy::disallowed_methods,
     reason = "an example reads its data and writes its page itself"

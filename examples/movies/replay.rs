@@ -1,7 +1,8 @@
 //! How good would each method have been? The past is cut into hundredths of the ratings; at each
-//! cut every user known by then is asked for, and the answer is compared with what they liked before
-//! the next cut. Settings are chosen on the cuts of `CHOOSE`, figures are of the cuts of `TEST`, which
-//! are later: nothing is chosen by looking at the test, and no answer has seen the future.
+//! cut every user known by then is asked for, and the answer is compared with what they liked
+//! before the next cut. Settings are chosen on the cuts of `CHOOSE`, figures are of the cuts of
+//! `TEST`, which are later: nothing is chosen by looking at the test, and no answer has seen the
+//! future.
 
 use crate::{Outcome, data::Data};
 use bowerbird::{
