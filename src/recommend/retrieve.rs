@@ -9,7 +9,7 @@ use crate::{
         Allowed, Context, Found, Interest, Retrieve, counts::Counting, summarize::check_half_life,
     },
     schema::{AttrType, Space},
-    store::near,
+    store::nearest,
 };
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ fn nearest(
     allowed: &Allowed,
     limit: usize,
 ) -> Result<Vec<(Addr, f32)>> {
-    let query = near::prepare(space, vector, 1.0)?;
-    let hits = near::search(cx.snapshot, &[query], allowed.rows(), (limit, 1), None)?;
+    let query = nearest::prepare(space, vector, 1.0)?;
+    let hits = nearest::search(cx.snapshot, &[query], allowed.rows(), (limit, 1), None)?;
     Ok(hits.into_iter().map(|hit| (hit.addr, hit.score)).collect())
 }
 

@@ -9,7 +9,7 @@ use crate::{
         summarize::{check_half_life, decay},
     },
     search::scan::{self, Rows},
-    store::near,
+    store::nearest,
 };
 use roaring::RoaringBitmap;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Score for Similarity {
             rows[addr.part as usize].insert(addr.row.0);
         }
         for interest in cx.interests.iter().filter(|i| i.space == self.space) {
-            let query = [near::prepare(space, &interest.vector, interest.weight)?];
+            let query = [nearest::prepare(space, &interest.vector, interest.weight)?];
             for (part, rows) in (0u32..).zip(&rows) {
                 let (Some(first), Some(last)) = (rows.min(), rows.max()) else { continue };
                 let segment = &cx.snapshot.version.parts[part as usize].segment;

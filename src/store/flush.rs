@@ -22,6 +22,7 @@ use crate::{
         Store, Writer,
         apply::{self, seqs},
         version::{Part, Version},
+        wal::Wal,
     },
 };
 use std::sync::Arc;
@@ -69,8 +70,12 @@ impl Store {
             if version.seq.0 == flushed {
                 return Ok(false);
             }
-            let old: Vec<u64> = self.root.lock().wals.iter().map(|wal| wal.id).collect();
-            self.rotate(&mut writer)?;
+            let mut old: Vec<u64> = self.root.lock().wals.iter().map(|wal| wal.id).collect();
+            // A flush that failed has left an empty WAL behind: one is enough.
+            match writer.wal.as_ref().is_some_and(Wal::is_empty) {
+                true => drop(old.pop()),
+                false => self.rotate(&mut writer)?,
+            }
             writer.frozen = version.parts.len();
             writer.erased = Default::default();
             (version, old)

@@ -10,7 +10,7 @@
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
 //! | `derived`, `memo` | what can be computed again: on disk, in memory |
-//! | `snapshot`, `near`, `history` | what a reader holds and asks |
+//! | `snapshot`, `near`, `nearest`, `history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
 //! Locks are taken in this order: `chores`, `writer`, `root`, `current`. No lock is on the read path but
@@ -26,7 +26,8 @@ mod encode;
 mod flush;
 mod history;
 mod memo;
-pub(crate) mod near;
+mod near;
+pub(crate) mod nearest;
 mod recover;
 mod root;
 mod snapshot;

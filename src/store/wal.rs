@@ -71,6 +71,11 @@ impl Wal {
         Ok(())
     }
 
+    /// Whether nothing was appended, not even in vain.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last_lsn < self.first_lsn && !self.full
+    }
+
     /// Whether every byte is durable, seals among them.
     pub(crate) fn is_synced(&self) -> bool {
         self.synced_len == self.len

@@ -22,3 +22,4 @@ mod operators;
 mod oracle;
 mod replay;
 mod swaps;
+mod worked_example;
