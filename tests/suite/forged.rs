@@ -49,13 +49,13 @@ fn forge(seed: u64, keys: KeyKind, flags: u8) {
     );
 }
 
-// checks: C3 C5 L3
+// checks: C3 C5 L3 S3
 #[test]
 fn forged_files_are_values_or_errors_with_numbers_as_keys() {
     forge(0x5eed_0001_0000_0000, KeyKind::Id, 0);
 }
 
-// checks: C3 C5 L3
+// checks: C3 C5 L3 S3
 #[test]
 fn forged_files_are_values_or_errors_with_names_as_keys() {
     forge(0x5eed_0002_0000_0000, KeyKind::Name, 2);
