@@ -51,7 +51,9 @@ fn main() {
             black_box(snapshot.get(&user.into()).unwrap());
         });
         let filter = attr("tag").is("t3") & attr("n").between(100, 400);
-        let count = median(101, || drop(black_box(snapshot.count(&filter).unwrap())));
+        let count = median(101, || {
+            black_box(snapshot.count(&filter).unwrap());
+        });
         println!(
             "{} parts: the last 200 of 400 events {history:?}; an item {get:?}; counting a filter of two {count:?}",
             stats.disk_parts + stats.heap_parts

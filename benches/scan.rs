@@ -84,7 +84,9 @@ fn main() {
             check(&db, &query, &sample, encoding);
             let snapshot = db.snapshot();
             let search = || drop(black_box(snapshot.near("v", &query).limit(10).run().unwrap()));
-            let (scan, raw) = pair(15, search, || drop(black_box(read(black_box(&plain)))));
+            let (scan, raw) = pair(15, search, || {
+                black_box(read(black_box(&plain)));
+            });
             let (fast, raw) = (gbps(bytes, scan), gbps(bytes, raw));
             let ms = scan.as_secs_f64() * 1e3;
             println!(

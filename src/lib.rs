@@ -52,10 +52,31 @@
 //!   0  error  key  limits  progress  defects       words
 //! ```
 //!
+//! # What is always true
+//!
+//! | | tests and comments cite these numbers; FORMAT.md has those of the promises |
+//! |---|---|
+//! | V1 | a file is never modified after it became visible, except that the active WAL grows |
+//! | V2 | MANIFEST names only files that are complete and durable |
+//! | V3 | a commit that returned is there after a crash; one that did not is there whole or not at all |
+//! | V4 | a snapshot never changes |
+//! | V5 | in any version a key has at most one live row |
+//! | V6 | removing `derived/` changes no answer |
+//! | V7 | no result is dead, disallowed, excluded or repeated |
+//! | V8 | every returned score is finite; equal scores are ordered by key |
+//! | V9 | same snapshot, request and CPU: same answer |
+//! | V10 | any bytes may be opened and searched: a value or an [`Error`], never a panic, in bounded memory |
+//! | V11 | a module uses only the layers below it |
+//!
 //! A module uses the lines below its own; `tests/suite/architecture.rs` enforces it. Three ideas keep
 //! it small: everything that can be searched is immutable, and a commit swaps a list; bytes are truth,
 //! derived or root; and the law of each recommendation operator is in its signature. FORMAT.md
 //! describes every byte on disk, README.md every promise.
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod artifact;
 mod db;

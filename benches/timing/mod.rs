@@ -18,7 +18,8 @@ pub fn pair(runs: usize, mut a: impl FnMut(), mut b: impl FnMut()) -> (Duration,
         left.push(once(&mut a));
         right.push(once(&mut b));
     }
-    (left.sort_unstable(), right.sort_unstable());
+    left.sort_unstable();
+    right.sort_unstable();
     (left[runs / 2], right[runs / 2])
 }
 

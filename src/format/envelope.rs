@@ -45,9 +45,25 @@ pub(crate) struct Header {
     pub(crate) db: [u8; 16],
     pub(crate) id: u64,
     pub(crate) nonce: u64,
+    /// Whether this version knows every feature that one must know to write beside the file.
+    pub(crate) writable: bool,
 }
 
 impl Header {
+    /// The header of a new file.
+    pub(crate) fn new(kind: FileKind, db: [u8; 16], id: u64, nonce: u64) -> Header {
+        Header { kind, db, id, nonce, writable: true }
+    }
+
+    /// Refuses to write beside a file with features that forbid it.
+    pub(crate) fn allows(&self, path: &str, write: bool) -> Result<()> {
+        if write && !self.writable {
+            let why = "has features that this version cannot write beside; open it read-only.";
+            return Err(Error::Incompatible { path: path.into(), why: why.into() });
+        }
+        Ok(())
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -77,16 +93,12 @@ impl Header {
             return Err(damage.found(format!("{found:#010x}")).into());
         }
         let version = u16_at(bytes, 10);
-        let (incompat, ro_compat) = (u32_at(bytes, 12), u32_at(bytes, 16));
+        let incompat = u32_at(bytes, 12);
         if !(VERSION_OLDEST..=VERSION).contains(&version) || incompat & !INCOMPAT_KNOWN != 0 {
             let why = format!(
                 "was written with format {version}, features {incompat:#x}; this version reads \
                  formats {VERSION_OLDEST} to {VERSION}. Upgrade the crate."
             );
-            return Err(Error::Incompatible { path: path.into(), why });
-        }
-        if ro_compat & !RO_COMPAT_KNOWN != 0 {
-            let why = format!("needs features {ro_compat:#x} to be written beside.");
             return Err(Error::Incompatible { path: path.into(), why });
         }
         if u16_at(bytes, 8) != kind as u16 || bytes[56..60] != [0; 4] {
@@ -95,7 +107,8 @@ impl Header {
         }
         let mut db = [0; 16];
         db.copy_from_slice(&bytes[24..40]);
-        Ok(Header { kind, db, id: u64_at(bytes, 40), nonce: u64_at(bytes, 48) })
+        let writable = u32_at(bytes, 16) & !RO_COMPAT_KNOWN == 0;
+        Ok(Header { kind, db, id: u64_at(bytes, 40), nonce: u64_at(bytes, 48), writable })
     }
 }
 
@@ -117,6 +130,8 @@ pub(crate) struct OpenMode {
     pub(crate) io: IoMode,
     pub(crate) verify: Verify,
     pub(crate) cache: Arc<BlockCache>,
+    /// To write beside the files: they must have no feature that forbids it (F3).
+    pub(crate) write: bool,
 }
 
 /// The sections of one file or heap segment.
@@ -187,6 +202,7 @@ impl Sections {
         let mut head = [0; HEADER_BYTES];
         read_owned(&*source, path, 0, &mut head)?;
         let header = Header::read(path, &head, kind)?;
+        header.allows(path, mode.write)?;
         let footer = Footer::read(&*source, path, len)?;
         if let Some((db, file)) = expected {
             let found = (header.db, header.id, header.nonce, footer.crc);

@@ -6,6 +6,7 @@
 use crate::{
     error::{Corruption, Result},
     format::{codec, names},
+    limits::NAME_BYTES_MAX,
     schema::Schema,
 };
 use serde::{Deserialize, Serialize};
@@ -130,8 +131,16 @@ impl Manifest {
             return Err("WALs out of order");
         }
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b);
-        if !self.artifacts.iter().all(|a| !a.name.is_empty() && a.name.bytes().all(plain)) {
+        let named = |a: &ArtifactEntry| {
+            (1..=NAME_BYTES_MAX).contains(&a.name.len()) && a.name.bytes().all(plain)
+        };
+        if !self.artifacts.iter().all(named) {
             return Err("a name of an artifact that none can have");
+        }
+        let mut active: Vec<_> = self.artifacts.iter().filter(|a| a.active).collect();
+        active.sort_unstable_by_key(|a| &a.name);
+        if active.windows(2).any(|pair| pair[0].name == pair[1].name) {
+            return Err("two active versions of an artifact");
         }
         let mut names: Vec<_> = self.artifacts.iter().map(|a| (&a.name, a.version)).collect();
         names.sort_unstable();

@@ -32,7 +32,7 @@ pub(crate) struct WalId {
 /// The first bytes of a WAL.
 pub(crate) fn wal_header(db: [u8; 16], wal: WalId, first_lsn: u64) -> [u8; WAL_HEADER_BYTES] {
     let mut bytes = [0; WAL_HEADER_BYTES];
-    let header = Header { kind: FileKind::Wal, db, id: wal.id, nonce: wal.nonce };
+    let header = Header::new(FileKind::Wal, db, wal.id, wal.nonce);
     bytes[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
     bytes[64..72].copy_from_slice(&first_lsn.to_le_bytes());
     let crc = crc32c::crc32c(&bytes[..124]);
@@ -45,16 +45,19 @@ pub(crate) fn check_wal_header(
     path: &str,
     bytes: &[u8],
     (db, wal, first_lsn): ([u8; 16], WalId, u64),
-) -> Result<()> {
+) -> Result<Header> {
     let header = Header::read(path, bytes, FileKind::Wal)?;
-    let expected = wal_header(db, wal, first_lsn);
-    if bytes.len() < WAL_HEADER_BYTES || bytes[..WAL_HEADER_BYTES] != expected {
+    let rest = bytes.get(HEADER_BYTES..WAL_HEADER_BYTES).unwrap_or(&[0; 64]);
+    let whole = u32_at(rest, 60) == crc32c::crc32c(&bytes[..WAL_HEADER_BYTES.min(bytes.len()) - 4]);
+    let zeros = rest[8..60] == [0; 52];
+    let same = (header.db, header.id, header.nonce) == (db, wal.id, wal.nonce);
+    if !(whole && zeros && same && u64_at(rest, 0) == first_lsn) {
         let damage = Corruption::new(path, 0, "header of the WAL");
         let damage =
             damage.expected(format!("file {} of this database, from commit {first_lsn}", wal.id));
         return Err(damage.found(format!("file {}", header.id)).into());
     }
-    Ok(())
+    Ok(header)
 }
 
 /// Appends one record to `out`, to be written at `offset` of the file.

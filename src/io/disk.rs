@@ -294,7 +294,7 @@ fn map_file(file: &File, len: u64) -> io::Result<Option<memmap2::Mmap>> {
         return Ok(None);
     }
     // SAFETY: the condition is that the mapped bytes neither change nor end while the map lives.
-    // This crate only appends to a file it is creating and never truncates or rewrites one (I1),
+    // This crate only appends to a file it is creating and never truncates or rewrites one (V1),
     // and the map covers just the `len` bytes that were there when `fstat` was asked. Others who
     // change files of an open database are outside the contract, which the documentation of the
     // crate states.

@@ -489,7 +489,7 @@ mod tests {
         assert!(dir.survivors(1, 9).iter().all(|dir| dir.lock().is_ok()));
     }
 
-    /// Goal: the same seed gives the same directories, all different, and new nonces in each (I3).
+    /// Goal: the same seed gives the same directories, all different, and new nonces in each (V9).
     /// Method: more pending than can be listed, twice.
     #[test]
     fn survivors_are_drawn_by_seed() {

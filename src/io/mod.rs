@@ -1,7 +1,7 @@
 //! The only door to the operating system.
 //!
 //! A [`Dir`] is one database directory. Files in it are created under a new name, appended to, made
-//! durable, and from then on only read (I1); the one exception, the active WAL, only grows. Paths are
+//! durable, and from then on only read (V1); the one exception, the active WAL, only grows. Paths are
 //! relative, come from a fixed grammar in `format::names`, and never from user or file content (S1).
 //!
 //! `disk` is real; `memory` is the same in RAM; `fault` (feature "testing") loses power, fails calls

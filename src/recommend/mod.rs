@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Invariants: no item of a slate is dead, disallowed, excluded or repeated (I7); scores are finite
-//! and equal ones are ordered by key (I8); the same snapshot and request give the same slate (I9).
+//! Invariants: no item of a slate is dead, disallowed, excluded or repeated (V7); scores are finite
+//! and equal ones are ordered by key (V8); the same snapshot and request give the same slate (V9).
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
 mod candidates;

@@ -158,7 +158,7 @@ impl<'a> Scorer<'a> {
         };
         self.query.probe.scores(&bytes, scales, &mut self.scores[..count]);
         let weight = self.query.weight;
-        // Weights may take a finite score beyond what an f32 holds; results stay finite (I8).
+        // Weights may take a finite score beyond what an f32 holds; results stay finite (V8).
         let add =
             |sum: &mut f32, score: f32| *sum = (*sum + weight * score).clamp(f32::MIN, f32::MAX);
         if count == places.len() {

@@ -29,7 +29,7 @@ impl Store {
             let last = known.iter().filter(|a| a.name == name).map(|a| a.version).max();
             let version = last.unwrap_or(0) + 1;
             let (id, nonce) = (self.new_id(), self.dir.nonce()?);
-            let header = Header { kind: FileKind::Artifact, db: self.db, id, nonce };
+            let header = Header::new(FileKind::Artifact, self.db, id, nonce);
             let path = names::artifact(name, version, id);
             let label = (name, version);
             let file = artifact::save(&*self.dir, &path, header, label, (artifact, &from))?;

@@ -32,7 +32,7 @@ impl Store {
         for folder in names::FOLDERS {
             target.sync_folder(folder)?;
         }
-        // Last: until MANIFEST is there, the directory is an unfinished creation.
+        // Last: until MANIFEST is there, the directory is no database.
         root::write(target, self.db, &manifest)
     }
 

@@ -100,13 +100,18 @@ fn open(
     let origin: Origin =
         codec::decode(&section.all()?).map_err(|why| section.corrupt(0, "origin").found(why))?;
     let ours = sections.header.is_some_and(|header| header.db == *db);
-    let fits = ours && origin == Origin { segment: file, recipe: RECIPE.into() };
+    if !ours || origin != (Origin { segment: file, recipe: RECIPE.into() }) {
+        return Ok(None);
+    }
     let starts = sections.need(Kind::BY_ITEM_STARTS, 0)?.len;
     let events = sections.need(Kind::BY_ITEM_EVENTS, 0)?.len;
     let meta = &segment.meta;
     let whole =
         (u64::from(meta.event_items) + 1) * 4 == starts && u64::from(meta.events) * 4 == events;
-    Ok((fits && whole).then(|| Arc::new(ByItem { sections })))
+    if !whole {
+        return Err(section.corrupt(0, "sections whose lengths do not fit the segment").into());
+    }
+    Ok(Some(Arc::new(ByItem { sections })))
 }
 
 impl Part {
@@ -157,7 +162,7 @@ impl Store {
         codec::encode(&Origin { segment: file, recipe: RECIPE.into() }, &mut origin)
             .map_err(|why| Error::invalid("origin", why))?;
         let (id, nonce) = (segment.uid, self.dir.nonce()?);
-        let header = Header { kind: FileKind::Derived, db: self.db, id, nonce };
+        let header = Header::new(FileKind::Derived, self.db, id, nonce);
         let path = names::derived(segment.uid, BY_ITEM);
         sink::publish(&*self.dir, &path, header, |sink| {
             sink.section(Kind::ORIGIN, 0, &origin)?;

@@ -125,7 +125,7 @@ impl Store {
 
     fn write_dead(&self, part: &Part) -> Result<FileRef> {
         let (id, nonce) = (self.new_id(), self.dir.nonce()?);
-        let header = Header { kind: FileKind::Dead, db: self.db, id, nonce };
+        let header = Header::new(FileKind::Dead, self.db, id, nonce);
         let path = names::dead(part.segment.uid, id);
         sink::publish(&*self.dir, &path, header, |sink| part.dead.save(sink))
     }
@@ -143,7 +143,7 @@ impl Store {
             return Ok(None);
         }
         let (id, nonce) = (self.new_id(), self.dir.nonce()?);
-        let header = Header { kind: FileKind::Segment, db: self.db, id, nonce };
+        let header = Header::new(FileKind::Segment, self.db, id, nonce);
         let (path, seqs) = (names::segment(id), seqs(parts.iter().copied()));
         let file = sink::publish(&*self.dir, &path, header, |sink| {
             merge::write(&version.schema, &sources, &plan, seqs, (sink, progress))

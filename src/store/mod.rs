@@ -139,8 +139,9 @@ impl Store {
         lock: Option<Box<dyn Lock>>,
     ) -> Result<Store> {
         let cache = BlockCache::new(options.memory_limit_bytes / 8);
-        let mode = OpenMode { io: options.io_mode, verify: options.verify, cache };
         let read_only = lock.is_none();
+        let (io, verify, write) = (options.io_mode, options.verify, !read_only);
+        let mode = OpenMode { io, verify, cache, write };
         let loaded = recover::load(&*dir, &mode, &options, None, read_only)?;
         let writer = Writer {
             wal: None,

@@ -456,7 +456,7 @@ fn scan_piece(
     })
 }
 
-/// The best `limit` of what the parts found: by score, then by key (I8).
+/// The best `limit` of what the parts found: by score, then by key (V8).
 fn order(snapshot: &Snapshot, mut found: Vec<(f32, Addr)>, limit: usize) -> Result<Vec<Hit>> {
     let by_score = |a: &(f32, Addr), b: &(f32, Addr)| b.0.total_cmp(&a.0);
     if found.len() > limit {

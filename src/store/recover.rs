@@ -84,7 +84,7 @@ pub(crate) fn refuse_unless_there(dir: &dyn Dir) -> Result<()> {
 
 /// Reads the root into memory of our own.
 pub(crate) fn read_root(dir: &dyn Dir, mode: &OpenMode) -> Result<([u8; 16], Manifest)> {
-    let mode = OpenMode { io: IoMode::Pread, verify: Verify::Open, cache: mode.cache.clone() };
+    let mode = OpenMode { io: IoMode::Pread, verify: Verify::Open, ..mode.clone() };
     let file = Sections::open(dir, names::MANIFEST, FileKind::Manifest, None, &mode)?;
     let section = file.need(Kind::MANIFEST, 0)?;
     let manifest = Manifest::load(&section.all()?)?;
@@ -124,7 +124,7 @@ pub(crate) fn load(
     Err(Error::Cancelled)
 }
 
-/// MANIFEST names only files that exist (I2), so one that does not was removed by somebody else.
+/// MANIFEST names only files that exist (V2), so one that does not was removed by somebody else.
 fn missing_is_corrupt(error: Error) -> Error {
     match &error {
         Error::Io { path, .. } if error.is_absent() => {
@@ -166,7 +166,8 @@ fn load_root(
                 .into());
         }
         (tail.wal, tail.offset) = (wal.id, 0);
-        erased |= replay(dir, (db, wal, manifest.synced), &mut version, &mut tail, &heap)?;
+        erased |=
+            replay((dir, mode.write), (db, wal, manifest.synced), &mut version, &mut tail, &heap)?;
     }
     if version.seq.0 < manifest.synced {
         let what = format!("commits up to {}", manifest.synced);
@@ -234,7 +235,7 @@ pub(crate) fn read_wal(dir: &dyn Dir, path: &str) -> Result<Vec<u8>> {
 
 /// Applies the batches of one WAL that are not in segments yet. Says whether one erased anything.
 fn replay(
-    dir: &dyn Dir,
+    (dir, write): (&dyn Dir, bool),
     (db, entry, synced): ([u8; 16], &WalEntry, u64),
     version: &mut Version,
     tail: &mut Tail,
@@ -244,7 +245,8 @@ fn replay(
     let wal = WalId { id: entry.id, nonce: entry.nonce };
     let bytes = read_wal(dir, &path)?;
     if tail.offset == 0 {
-        record::check_wal_header(&path, &bytes, (db, wal, entry.first_lsn))?;
+        let header = record::check_wal_header(&path, &bytes, (db, wal, entry.first_lsn))?;
+        header.allows(&path, write)?;
         if entry.first_lsn != tail.next_lsn {
             let damage = Corruption::new(&path, 64, "number of the first commit");
             return Err(damage.expected(tail.next_lsn).found(entry.first_lsn).into());
@@ -291,7 +293,8 @@ impl Store {
             };
             let (mut version, mut after) = ((*before).clone(), tail.clone());
             let heap = Cell::new(self.new_heap_uid());
-            let replayed = replay(&*self.dir, (db, entry, 0), &mut version, &mut after, &heap);
+            let replayed =
+                replay((&*self.dir, false), (db, entry, 0), &mut version, &mut after, &heap);
             self.next_heap.store(heap.get() + 1, std::sync::atomic::Ordering::Relaxed);
             if replayed.is_ok() {
                 *tail = after;

@@ -49,8 +49,7 @@ pub(crate) fn create(dir: &dyn Dir, schema: &Schema) -> Result<()> {
 /// Writes a MANIFEST in place of the one there.
 pub(crate) fn write(dir: &dyn Dir, db: [u8; 16], manifest: &Manifest) -> Result<()> {
     let bytes = manifest.save().map_err(|why| Error::invalid("MANIFEST", why))?;
-    let header =
-        Header { kind: FileKind::Manifest, db, id: manifest.generation, nonce: dir.nonce()? };
+    let header = Header::new(FileKind::Manifest, db, manifest.generation, dir.nonce()?);
     sink::publish(dir, names::MANIFEST, header, |sink| sink.section(Kind::MANIFEST, 0, &bytes))?;
     Ok(())
 }

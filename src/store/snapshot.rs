@@ -17,7 +17,7 @@ use crate::{
 use roaring::RoaringBitmap;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The database at one commit. It never changes (I4), is cheap to clone, and may outlive the `Db`.
+/// The database at one commit. It never changes (V4), is cheap to clone, and may outlive the `Db`.
 ///
 /// ```
 /// # use bowerbird::*;

@@ -75,7 +75,7 @@ impl Report {
 pub fn verify_dir(dir: &dyn Dir) -> Result<Report> {
     recover::refuse_unless_there(dir)?;
     let cache = BlockCache::new(1 << 20);
-    let mode = OpenMode { io: IoMode::Pread, verify: Verify::Open, cache };
+    let mode = OpenMode { io: IoMode::Pread, verify: Verify::Open, cache, write: false };
     let mut report = Report::default();
     let root = recover::read_root(dir, &mode);
     report.files += 1;

@@ -68,7 +68,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Where the live row of a key is: at most one exists (I5).
+    /// Where the live row of a key is: at most one exists (V5).
     pub(crate) fn find(&self, key: &Key) -> crate::error::Result<Option<(u32, u32)>> {
         // Newest first: what was written last is read most.
         for (at, part) in self.parts.iter().enumerate().rev() {

@@ -223,7 +223,7 @@ pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
 /// Goal: what a commit promised is kept through any power failure, at every durability level.
 /// Method: cut the power before every call of the directory, for thirteen workloads, and open every
 /// subset of what was pending, torn, zeroed or garbled; then write on.
-// checks: D1 D2 D3 D4 D5 A1 C6 I2 I3
+// checks: D1 D2 D3 D4 D5 A1 C6 V1 V2 V3
 #[test]
 fn every_crash_state_is_a_prefix_with_everything_that_was_promised() {
     let mut states = 0;

@@ -16,7 +16,7 @@ fn put(key: u64, number: i64) -> oracle::Write {
     oracle::Write::Put { key, number, tags: vec![], vector: Some([1.0, 2.0]) }
 }
 
-/// Goal: a commit between the beginning and the end of a flush is not undone by it (I5).
+/// Goal: a commit between the beginning and the end of a flush is not undone by it (V5).
 /// Method: the progress function, which is called in between, commits.
 fn deaths_during_a_flush_are_carried_over() {
     let db = Db::create_in(Arc::new(Fault::new()), oracle::schema(), manual()).unwrap();
@@ -76,7 +76,7 @@ fn numbers_that_are_not_finite_are_refused() {
     }
 }
 
-/// Goal: equal scores are ordered by key, in whatever order and parts they were written (I8).
+/// Goal: equal scores are ordered by key, in whatever order and parts they were written (V8).
 fn ties_are_ordered_by_key() {
     let db = Db::create_in(Arc::new(Fault::new()), oracle::schema(), manual()).unwrap();
     for key in [5, 3, 8, 1] {
@@ -120,7 +120,7 @@ fn check_of(defect: Defect) -> Box<dyn Fn()> {
 
 /// Goal: the tests can fail, for the reasons they are there for.
 /// Method: run the check of each defect without it, which must pass, and with it, which must not.
-// checks: C1 C3 C6 L1 I8
+// checks: C1 C3 C6 L1 V5 V8
 #[test]
 fn every_seeded_defect_is_caught() {
     let mut missed = Vec::new();

@@ -34,7 +34,7 @@ fn derived(dir: &Fault) -> Vec<String> {
 /// Goal: a derived file changes how fast an answer comes, never what it is.
 /// Method: compare answers before there is one, with one, after reopening, after removing it and
 /// after a merge, and with one that belongs to another segment.
-// checks: I6
+// checks: V6
 #[test]
 fn removing_derived_files_changes_no_answer() {
     let dir = Fault::new();

@@ -53,7 +53,7 @@ fn fill(db: &Db) {
 /// Goal: erasing a user and an item removes every trace.
 /// Method: look for their bytes in all files: there before, whether in the WAL, in a segment or in a
 /// derived file; nowhere after housekeeping has come to rest.
-// checks: D5 I7
+// checks: D5 V7
 #[test]
 fn erased_bytes_are_in_no_file_after_the_next_merge() {
     for flushed in [false, true] {

@@ -49,13 +49,13 @@ fn forge(seed: u64, keys: KeyKind, flags: u8) {
     );
 }
 
-// checks: C3 C5 L3 S3
+// checks: C3 C5 L3 V10
 #[test]
 fn forged_files_are_values_or_errors_with_numbers_as_keys() {
     forge(0x5eed_0001_0000_0000, KeyKind::Id, 0);
 }
 
-// checks: C3 C5 L3 S3
+// checks: C3 C5 L3
 #[test]
 fn forged_files_are_values_or_errors_with_names_as_keys() {
     forge(0x5eed_0002_0000_0000, KeyKind::Name, 2);
@@ -218,6 +218,8 @@ fn files_of_other_formats_are_refused_and_left_alone() {
                     .and_then(|db| db.snapshot().artifact::<base::Mean>("mean").map(drop));
                 let place = format!("{path}: {value} at {at}");
                 match opened {
+                    // What only matters to writers leaves reading alone.
+                    Ok(()) if at == 16 && !write => {}
                     Err(Error::Incompatible { path: named, why }) => {
                         assert!(named.ends_with(path), "{place}: {named:?} {why}");
                     }

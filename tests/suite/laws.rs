@@ -234,7 +234,7 @@ pub fn run(seed: u64, operations: usize) {
 /// Goal: whatever is done in whatever order, the database holds what it should and answers as it
 /// should, through flushes, merges, reopenings, power failures and held snapshots.
 /// Method: 200,000 operations from 100 seeds, compared with maps and lists after every few.
-// checks: D5 I1 I4 I5 I7 I8 L3 A1
+// checks: D5 I1 I5 V4 V5 V7 V8 L3 A1
 #[test]
 fn the_database_does_what_maps_and_lists_do() {
     for seed in 0..100 {

@@ -99,7 +99,7 @@ impl Artifact for Number {
 
 /// Goal: what is active was trained on what is active, for every reader, through every restart.
 /// Method: publish parents and children, activate, roll back, and try what must be refused.
-// checks: I1 F3
+// checks: I1 S2
 #[test]
 fn artifacts_are_published_activated_and_rolled_back() {
     let dir = Arc::new(Memory::new());
@@ -113,6 +113,9 @@ fn artifacts_are_published_activated_and_rolled_back() {
     assert!(matches!(db.publish("x", &Number(0), from(9)), Err(Error::NotFound { .. })));
     assert!(matches!(db.publish("A/b", &Number(0), from(1)), Err(Error::Invalid { .. })));
     db.activate("sid", 1).unwrap();
+    // An artifact is data of one kind; nothing in it chooses what reads it.
+    let other = db.snapshot().artifact::<crate::crash::Blob>("sid");
+    assert!(matches!(other.map(drop), Err(Error::Invalid { .. })));
     let refused = db.activate("ranker", 1).unwrap_err().to_string();
     assert!(refused.contains("ranker@1: was trained on sid@2; sid@1 is active"), "{refused}");
     let before = db.snapshot();

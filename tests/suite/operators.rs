@@ -151,7 +151,7 @@ fn request(dice: &mut Dice) -> Request {
 
 /// Goal: whatever is put together, a slate holds only what may be in it, in order, and is the same when
 /// asked again, alone or in a batch, before and after a merge.
-// checks: I7 I8 I9 L3
+// checks: V7 V8 V9 L3
 #[test]
 fn any_recommender_keeps_the_laws() {
     let mut slates = 0;
@@ -406,7 +406,7 @@ fn quota_cooldown_and_fresh_do_what_they_say() {
 }
 
 /// Goal: an operator that breaks its law is named; a score that is not finite sinks and is counted.
-// checks: I8 L3
+// checks: V8 L3 S3
 #[test]
 fn operators_that_misbehave_are_told_so() {
     struct Wild(Vec<usize>);
