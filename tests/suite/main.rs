@@ -7,6 +7,7 @@ mod corruption;
 mod crash;
 mod defects;
 mod derived;
+mod directories;
 mod erase;
 mod eval;
 mod forged;
