@@ -57,6 +57,35 @@ impl Filter for Seen {
     }
 }
 
+/// Takes away a fixed list: what was recalled, what the house does not show. A request's own exclusions
+/// need no operator.
+///
+/// ```
+/// use bowerbird::{Key, recommend::Excluded};
+/// let recalled = Excluded::new([Key::Id(17), Key::Id(23)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Excluded {
+    keys: Vec<Key>,
+}
+
+impl Excluded {
+    /// These items; keys without an item do no harm.
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Excluded {
+        Excluded { keys: keys.into_iter().collect() }
+    }
+}
+
+impl Filter for Excluded {
+    fn name(&self) -> String {
+        format!("Excluded({} items)", self.keys.len())
+    }
+
+    fn filter(&self, cx: &Context<'_>, allowed: &mut Allowed) -> Result<()> {
+        self.keys.iter().try_for_each(|key| allowed.remove_key(cx.snapshot, key))
+    }
+}
+
 /// Takes away what was shown to the user too often lately: impressions are events.
 ///
 /// ```

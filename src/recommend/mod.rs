@@ -51,7 +51,7 @@ pub use candidates::{
 };
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
-pub use filter::{Cooldown, Seen};
+pub use filter::{Cooldown, Excluded, Seen};
 pub use fusion::{Fused, Rrf, Weighted};
 pub use recommender::Recommender;
 pub use request::Request;

@@ -248,7 +248,7 @@ impl Recommender {
 }
 
 /// The name of the filter that every recommender has: the request's own exclusions.
-pub(crate) const EXCLUDED: &str = "Excluded";
+pub(crate) const EXCLUDED: &str = "Request";
 
 fn score_all(
     snapshot: &Snapshot,

@@ -360,6 +360,11 @@ fn diverse_agrees_with_the_formula_worked_out_place_by_place() {
     }
 }
 
+/// Every key but the first.
+fn without_first(snapshot: &Snapshot) -> Vec<Key> {
+    snapshot.keys(&Where::all(), 1000).unwrap().split_off(1)
+}
+
 /// Goal: quotas, cooldowns and freshness say what their names say.
 #[test]
 fn quota_cooldown_and_fresh_do_what_they_say() {
@@ -392,6 +397,12 @@ fn quota_cooldown_and_fresh_do_what_they_say() {
             let without = found(&db, Popular::ever([], 1000), request);
             assert_eq!(with.len(), without.iter().filter(|(key, _)| shown(key) < 2).count());
         }
+        let keys: Vec<Key> = without_first(&snapshot);
+        let few = Recommender::new()
+            .filter(Excluded::new(keys.clone()))
+            .retrieve(Popular::ever([], 1000));
+        let few = few.run(&snapshot, &Request::new(1000, Timestamp(2000))).unwrap().items;
+        assert!(few.len() <= 1 && few.iter().all(|item| !keys.contains(&item.key)));
         let newest = found(&db, Fresh::new("published", 10), Request::new(10, Timestamp(30)));
         let mut expected: Vec<(i64, Key)> = Vec::new();
         for key in snapshot.keys(&attr("published").at_most(Timestamp(30)), 1000).unwrap() {
