@@ -61,3 +61,6 @@ pub const WAL_BYTES_MAX: u64 = 4 << 30;
 pub const FLUSH_BACKLOG_MAX: u64 = 4;
 /// Smallest memory limit that can work: one flush and its output columns.
 pub const MEMORY_LIMIT_MIN: u64 = 64 << 20;
+/// No number that counts commits, files or generations is larger: they start at 1 and go up by one,
+/// so there is always room to add.
+pub const NUMBER_MAX: u64 = 1 << 62;

@@ -1,7 +1,5 @@
 //! Little-endian arrays as typed slices, without copying and without `unsafe`.
 
-use crate::format::section::Slice;
-use std::{marker::PhantomData, ops::Deref};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A number that a column can hold: any bit pattern is a value.
@@ -25,26 +23,4 @@ pub(crate) fn typed<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
 /// The numbers as bytes.
 pub(crate) fn raw<T: Plain>(numbers: &[T]) -> &[u8] {
     numbers.as_bytes()
-}
-
-/// A piece of a column: borrowed from a mapped or heap section, or read from a file.
-pub(crate) struct Column<'a, T> {
-    slice: Slice<'a>,
-    of: PhantomData<T>,
-}
-
-impl<'a, T: Plain> Column<'a, T> {
-    /// `None` if the bytes do not fit the type.
-    pub(crate) fn new(slice: Slice<'a>) -> Option<Column<'a, T>> {
-        typed::<T>(&slice)?;
-        Some(Column { slice, of: PhantomData })
-    }
-}
-
-impl<T: Plain> Deref for Column<'_, T> {
-    type Target = [T];
-    fn deref(&self) -> &[T] {
-        // `new` has checked it, and a slice never moves or shrinks.
-        typed(&self.slice).unwrap_or_default()
-    }
 }

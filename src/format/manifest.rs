@@ -6,7 +6,7 @@
 use crate::{
     error::{Corruption, Result},
     format::{codec, names},
-    limits::NAME_BYTES_MAX,
+    limits::{NAME_BYTES_MAX, NUMBER_MAX},
     schema::Schema,
 };
 use serde::{Deserialize, Serialize};
@@ -79,10 +79,6 @@ pub(crate) struct Manifest {
     pub(crate) wals: Vec<WalEntry>,
     pub(crate) artifacts: Vec<ArtifactEntry>,
 }
-
-/// No number that counts commits, files or generations is larger: they start at 1 and go up by one,
-/// so there is always room to add.
-pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 impl Manifest {
     /// The bytes of the MANIFEST section.

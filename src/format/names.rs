@@ -1,6 +1,6 @@
 //! The names of files: a fixed grammar, so that no path is ever built from user or file content (S1).
 
-use crate::format::manifest::NUMBER_MAX;
+use crate::limits::NUMBER_MAX;
 
 /// The root.
 pub(crate) const MANIFEST: &str = "MANIFEST";

@@ -5,7 +5,7 @@ use crate::{
     error::{Corruption, Error, Result},
     format::{
         Kind,
-        columns::{Column, Plain},
+        columns::{Plain, typed},
     },
     io::{AlignedBytes, Source},
     limits::BLOCK_BYTES,
@@ -13,6 +13,7 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
+    marker::PhantomData,
     ops::{Deref, Range},
     sync::{
         Arc,
@@ -65,6 +66,28 @@ impl Deref for Slice<'_> {
             Slice::Cached(block, range) => &block[range.clone()],
             Slice::Owned(bytes) => bytes,
         }
+    }
+}
+
+/// A piece of a column: borrowed from a mapped or heap section, or read from a file.
+pub(crate) struct Column<'a, T> {
+    slice: Slice<'a>,
+    of: PhantomData<T>,
+}
+
+impl<'a, T: Plain> Column<'a, T> {
+    /// `None` if the bytes do not fit the type.
+    pub(crate) fn new(slice: Slice<'a>) -> Option<Column<'a, T>> {
+        typed::<T>(&slice)?;
+        Some(Column { slice, of: PhantomData })
+    }
+}
+
+impl<T: Plain> Deref for Column<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // `new` has checked it, and a slice never moves or shrinks.
+        typed(&self.slice).unwrap_or_default()
     }
 }
 

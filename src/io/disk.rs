@@ -6,7 +6,10 @@
 
 mod lock;
 
-use super::{Append, Dir, Lock, Source, memory};
+use super::{
+    Append, Dir, Lock, Source,
+    rules::{self, check_folder, random, split},
+};
 use crate::error::{Error, Result};
 use lock::Refused;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -177,14 +180,14 @@ impl Dir for Disk {
         // by whoever reads the other directory.
         let source = self.open(path, false)?;
         let Some(there) = other.disk_path() else {
-            return memory::copy(&*source, path, other);
+            return rules::copy(&*source, path, other);
         };
         let there = Disk::at(there)?;
         let (from, name) = self.enter("creating", path)?;
         let (to, _) = there.enter("creating", path)?;
         match rustix::fs::linkat(&*from, name, &*to, name, AtFlags::empty()) {
             Err(Errno::XDEV | Errno::PERM | Errno::MLINK | Errno::NOTSUP | Errno::NOSYS) => {
-                memory::copy(&*source, path, other)
+                rules::copy(&*source, path, other)
             }
             linked => linked.map_err(there.failed("creating", path)),
         }
@@ -284,7 +287,7 @@ impl Source for Mapped {
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         let bytes = self.bytes.as_deref().unwrap_or_default();
-        memory::fill(bytes, offset, into).map_err(|error| Error::io("reading", &self.path, error))
+        rules::fill(bytes, offset, into).map_err(|error| Error::io("reading", &self.path, error))
     }
 }
 
@@ -335,50 +338,6 @@ fn make_directory(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(error)),
     }
-}
-
-/// Cuts a path into folder ("" for none) and name, and refuses any that could lead elsewhere.
-pub(super) fn split<'a>(doing: &'static str, path: &'a str) -> Result<(&'a str, &'a str)> {
-    let (folder, name) = path.split_once('/').unwrap_or(("", path));
-    if path.contains('/') {
-        check_folder(doing, folder)?;
-    }
-    check_folder(doing, name)?;
-    Ok((folder, name))
-}
-
-/// Refuses what is not one plain name.
-pub(super) fn check_folder(doing: &'static str, name: &str) -> Result<()> {
-    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
-        let why = "a path here is a name, or a folder and a name";
-        let error = io::Error::new(io::ErrorKind::InvalidInput, why);
-        return Err(Error::io(doing, name, error));
-    }
-    Ok(())
-}
-
-/// Random bits from the system, never zero.
-pub(super) fn random() -> Result<u64> {
-    loop {
-        let mut bytes = [0; 8];
-        fill_random(&mut bytes).map_err(|error| Error::io("reading", "/dev/urandom", error))?;
-        if bytes != [0; 8] {
-            return Ok(u64::from_le_bytes(bytes));
-        }
-    }
-}
-
-/// A request this small is never answered in part, once the system has been started.
-#[cfg(target_os = "linux")]
-fn fill_random(into: &mut [u8; 8]) -> io::Result<()> {
-    let flags = rustix::rand::GetRandomFlags::empty();
-    let got = rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut into[..], flags))?;
-    if got < into.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn fill_random(into: &mut [u8; 8]) -> io::Result<()> {
-    io::Read::read_exact(&mut File::open("/dev/urandom")?, into)
 }
 
 #[cfg(test)]

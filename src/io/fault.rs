@@ -12,7 +12,7 @@ mod survivors;
 
 pub use failure::Failure;
 
-use super::{AlignedBytes, disk};
+use super::{AlignedBytes, rules};
 use crate::error::{Error, Result};
 use failure::{Call, Rule};
 use parking_lot::Mutex;
@@ -366,7 +366,7 @@ fn failed(doing: &'static str, path: &str, error: io::Error) -> Error {
 
 /// Folder and name of a path that a test wrote.
 fn parts(path: &str) -> (&str, &str) {
-    disk::split("opening", path).unwrap_or_else(|error| panic!("{error}"))
+    rules::split("opening", path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! A directory in RAM, with the rules of one on a disk and nothing to lose but itself.
 
-use super::{AlignedBytes, Append, Dir, Lock, Source, disk};
+use super::{
+    AlignedBytes, Append, Dir, Lock, Source,
+    rules::{self, fill},
+};
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, io, path::Path, path::PathBuf, process, sync::Arc};
-
-/// How much of a file is copied at a time.
-const COPY_BYTES: u64 = 1 << 20;
 
 /// A directory in RAM.
 ///
@@ -101,13 +101,13 @@ impl Dir for Memory {
             names.sort();
             return Ok(names);
         }
-        disk::check_folder("listing", folder)?;
+        rules::check_folder("listing", folder)?;
         let files = tree.folders.get(folder);
         Ok(files.map_or_else(Vec::new, |files| files.keys().cloned().collect()))
     }
 
     fn open(&self, path: &str, map: bool) -> Result<Arc<dyn Source>> {
-        let parts = disk::split("opening", path)?;
+        let parts = rules::split("opening", path)?;
         let content = self.tree.lock().find(parts).map_err(at("opening", path))?;
         let path = self.location().join(path);
         if map {
@@ -118,22 +118,22 @@ impl Dir for Memory {
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn Append>> {
-        let parts = disk::split("creating", path)?;
+        let parts = rules::split("creating", path)?;
         let content = self.tree.lock().create(parts).map_err(at("creating", path))?;
         Ok(Box::new(Writing { content }))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (source, target) = (disk::split("renaming", from)?, disk::split("renaming", to)?);
+        let (source, target) = (rules::split("renaming", from)?, rules::split("renaming", to)?);
         self.tree.lock().rename(source, target).map_err(at("renaming", from))
     }
 
     fn link_into(&self, path: &str, other: &dyn Dir) -> Result<()> {
-        copy(&*self.open(path, true)?, path, other)
+        rules::copy(&*self.open(path, true)?, path, other)
     }
 
     fn remove(&self, path: &str) -> Result<()> {
-        let (folder, name) = disk::split("removing", path)?;
+        let (folder, name) = rules::split("removing", path)?;
         let mut tree = self.tree.lock();
         let removed =
             tree.folder(folder).and_then(|files| files.remove(name).ok_or_else(not_found));
@@ -141,7 +141,7 @@ impl Dir for Memory {
     }
 
     fn make_folder(&self, folder: &str) -> Result<()> {
-        disk::check_folder("making", folder)?;
+        rules::check_folder("making", folder)?;
         let mut tree = self.tree.lock();
         if tree.root.contains_key(folder) {
             return Err(at("making", folder)(io::ErrorKind::AlreadyExists.into()));
@@ -152,7 +152,7 @@ impl Dir for Memory {
 
     fn sync_folder(&self, folder: &str) -> Result<()> {
         if !folder.is_empty() {
-            disk::check_folder("syncing", folder)?;
+            rules::check_folder("syncing", folder)?;
         }
         self.tree.lock().folder(folder).map(drop).map_err(at("syncing", folder))
     }
@@ -166,7 +166,7 @@ impl Dir for Memory {
     }
 
     fn nonce(&self) -> Result<u64> {
-        disk::random()
+        rules::random()
     }
 }
 
@@ -246,32 +246,6 @@ impl Source for Frozen {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         fill(&self.bytes, offset, into).map_err(|error| Error::io("reading", &self.path, error))
     }
-}
-
-/// Copies out of `bytes` from `offset`, or fails as a read past the end of a file does.
-pub(super) fn fill(bytes: &[u8], offset: u64, into: &mut [u8]) -> io::Result<()> {
-    let from = usize::try_from(offset).ok();
-    let tail = from.and_then(|from| bytes.get(from..)).and_then(|tail| tail.get(..into.len()));
-    let Some(wanted) = tail else {
-        let why = format!("the file ends at byte {}, before the read does", bytes.len());
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-    };
-    into.copy_from_slice(wanted);
-    Ok(())
-}
-
-/// Copies a file into another directory, a part at a time, and makes its bytes durable there.
-pub(super) fn copy(source: &dyn Source, path: &str, other: &dyn Dir) -> Result<()> {
-    let mut target = other.create(path)?;
-    let (len, mut done) = (source.len(), 0);
-    let mut part = vec![0; len.min(COPY_BYTES) as usize];
-    while done < len {
-        let part = &mut part[..(len - done).min(COPY_BYTES) as usize];
-        source.read_at(done, part)?;
-        target.append(part)?;
-        done += part.len() as u64;
-    }
-    target.sync()
 }
 
 pub(super) fn not_found() -> io::Error {

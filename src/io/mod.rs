@@ -12,6 +12,7 @@ pub(crate) mod disk;
 #[cfg(feature = "testing")]
 pub mod fault;
 pub(crate) mod memory;
+mod rules;
 
 pub use bytes::AlignedBytes;
 pub use disk::Disk;

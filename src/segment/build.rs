@@ -11,10 +11,7 @@ use crate::{
     limits::{KEY_BYTES_MAX, TAG_BYTES_MAX, TAGS_MAX, TEXT_BYTES_MAX},
     progress::Progress,
     schema::{AttrType, Schema, Space},
-    segment::{
-        Segment,
-        merge::{self, Source},
-    },
+    segment::{Segment, merge, source::Source},
     vector::encode,
 };
 

@@ -75,7 +75,7 @@ impl<'a> Strings<'a> {
     }
 
     /// All keys, of a list of number keys.
-    pub(crate) fn id_column(&self) -> Result<Option<crate::format::columns::Column<'a, u64>>> {
+    pub(crate) fn id_column(&self) -> Result<Option<crate::format::section::Column<'a, u64>>> {
         self.ids.map(|ids| ids.column(0..self.len.into())).transpose()
     }
 

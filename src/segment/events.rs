@@ -2,7 +2,11 @@
 
 use crate::{
     error::Result,
-    format::{Kind, columns::Column, columns::Plain, section::Section},
+    format::{
+        Kind,
+        columns::Plain,
+        section::{Column, Section},
+    },
     key::{Timestamp, UserId},
     segment::{Segment, Strings},
 };

@@ -12,7 +12,7 @@ use crate::{
     progress::Progress,
     schema::{Attr, AttrType, Encoding, Space},
     segment::{
-        Segment, attrs::NO_CODE, dead::bitmap_bytes, encoding_number, merge::Source, type_number,
+        Segment, attrs::NO_CODE, dead::bitmap_bytes, encoding_number, source::Source, type_number,
     },
 };
 use roaring::RoaringBitmap;

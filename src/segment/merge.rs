@@ -9,27 +9,18 @@ use crate::{
     format::{
         Kind,
         archive::{self, Meta},
-        batch::{EventRow, Row},
+        batch::EventRow,
         sink::Sink,
     },
     key::{Key, KeyKind},
     progress::Progress,
     schema::Schema,
     segment::{
-        Segment,
-        dead::Dead,
         events::{Details, HAS_POSITION, HAS_REQUEST, HAS_VALUE, Stored},
         gather,
+        source::Source,
     },
 };
-
-/// Where rows and events come from.
-pub(crate) enum Source<'a> {
-    /// A batch.
-    Fresh { rows: &'a [&'a Row], events: &'a [&'a EventRow] },
-    /// A segment, and what of it is dead.
-    Part { segment: &'a Segment, dead: &'a Dead },
-}
 
 /// What goes where: for each new row and event, its source and its place there.
 #[derive(Debug, Default)]

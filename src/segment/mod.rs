@@ -14,6 +14,7 @@ pub(crate) mod dead;
 pub(crate) mod events;
 mod gather;
 pub(crate) mod merge;
+pub(crate) mod source;
 
 pub(crate) use columns::Strings;
 

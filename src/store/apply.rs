@@ -7,11 +7,7 @@ use crate::{
     key::{Key, Seq, UserId},
     limits::HEAP_MERGE_BYTES,
     progress::Progress,
-    segment::{
-        Segment, build,
-        dead::Dead,
-        merge::{self, Source},
-    },
+    segment::{Segment, build, dead::Dead, merge, source::Source},
     store::version::{Part, Version},
 };
 use std::{

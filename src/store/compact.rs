@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
     segment::dead::Dead,
     store::{
-        Store, derived, flush,
+        Store, by_item, flush,
         version::{Part, Version},
     },
 };
@@ -131,7 +131,7 @@ impl Store {
             self.discard(names::segment(id), Some(Arc::downgrade(&part.segment)));
             entry.dead.into_iter().for_each(|dead| self.discard(names::dead(id, dead.id), None));
             if part.by_item.is_some() {
-                self.discard(names::derived(id, derived::BY_ITEM), None);
+                self.discard(names::derived(id, by_item::BY_ITEM), None);
             }
         }
         Ok(ids.len())

@@ -9,8 +9,8 @@
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
-//! | `derived`, `memo` | what can be computed again: on disk, in memory |
-//! | `snapshot`, `near`, `nearest`, `history` | what a reader holds and asks |
+//! | `derived`, `by_item`, `memo` | what can be computed again: on disk, in memory |
+//! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
 //! Locks are taken in this order: `chores`, `writer`, `root`, `current`. No lock is on the read path but
@@ -18,6 +18,7 @@
 
 mod apply;
 mod artifacts;
+mod by_item;
 mod checkpoint;
 mod commit;
 pub(crate) mod compact;
@@ -25,6 +26,7 @@ pub(crate) mod derived;
 mod encode;
 mod flush;
 mod history;
+mod item_history;
 mod memo;
 mod near;
 pub(crate) mod nearest;
@@ -36,9 +38,10 @@ mod verify;
 pub(crate) mod version;
 mod wal;
 
-pub use derived::Interaction;
 pub use history::{Deed, History, HistoryQuery};
-pub use near::{Cursor, Hit, Like, Near, Page};
+pub use item_history::Interaction;
+pub use near::{Like, Near, Page};
+pub use nearest::{Cursor, Hit};
 pub use snapshot::Snapshot;
 pub use stats::{Debt, Stats};
 pub use verify::{Report, verify_dir};

@@ -4,64 +4,18 @@ use crate::{
     error::{Error, Result},
     filter::Where,
     item::Value,
-    key::{Addr, Key, Seq},
+    key::Key,
     limits::{EXAMPLES_MAX, LIMIT_MAX, THREADS_MAX},
     schema::{AttrType, Metric, Space},
     search::scan::Query,
-    store::{nearest, snapshot::Snapshot},
+    store::{
+        nearest::{self, Cursor, Groups, Hit},
+        snapshot::Snapshot,
+    },
     vector::probe::Probe,
 };
 use roaring::RoaringBitmap;
 use std::collections::HashMap;
-
-/// One item that was found.
-///
-/// ```
-/// # use bowerbird::*;
-/// # fn main() -> Result<()> {
-/// let db = Db::in_memory(Schema::new().space("text", 2, Metric::Dot))?;
-/// db.batch().put(Item::new(1u64).vector("text", [1.0, 0.0])).commit()?;
-/// let hits = db.snapshot().near("text", &[0.5, 0.0]).run()?;
-/// assert_eq!((&hits[0].key, hits[0].score), (&Key::Id(1), 0.5));
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Hit {
-    /// The item.
-    pub key: Key,
-    /// Larger is closer, whatever the metric; always finite.
-    pub score: f32,
-    /// Where it lives in the snapshot that was asked.
-    pub addr: Addr,
-}
-
-/// How many items of each group have been returned.
-type Groups = Vec<(String, usize)>;
-
-/// Where a page ended. Good for the snapshot it came from.
-///
-/// ```
-/// # use bowerbird::*;
-/// # fn main() -> Result<()> {
-/// let db = Db::in_memory(Schema::new().space("text", 1, Metric::Dot))?;
-/// for id in 0..3u64 {
-///     db.batch().put(Item::new(id).vector("text", [1.0])).commit()?;
-/// }
-/// let snapshot = db.snapshot();
-/// let first = snapshot.near("text", &[1.0]).limit(2).page(None)?;
-/// let second = snapshot.near("text", &[1.0]).limit(2).page(first.next.as_ref())?;
-/// assert_eq!((first.hits.len(), second.hits.len()), (2, 1));
-/// assert!(second.next.is_none());
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cursor {
-    seq: Seq,
-    pub(crate) score: f32,
-    pub(crate) key: Key,
-    groups: Groups,
-}
 
 /// Some hits, and where the next ones begin.
 ///

@@ -25,7 +25,7 @@ use crate::{
     store::{
         HEAP_FIRST, Store,
         apply::{self, Erased},
-        derived, encode,
+        by_item, encode,
         version::{Part, Version},
         wal::Wal,
     },
@@ -208,7 +208,7 @@ fn open_part(
     }
     let by_item = match old.and_then(|part| part.by_item.clone()) {
         Some(by_item) => Some(by_item),
-        None => derived::adopt(dir, mode, db, &segment, options.rebuild_derived)?,
+        None => by_item::adopt(dir, mode, db, &segment, options.rebuild_derived)?,
     };
     let saved = (dead.rows.len(), dead.events.len());
     let mut part = Part { erasing: entry.erasing, by_item, saved, ..Part::new(segment, dead) };
@@ -362,7 +362,7 @@ impl Store {
         named.extend(root.wals.iter().map(|wal| names::wal(wal.id)));
         let adopted = self.current();
         let with = adopted.parts.iter().filter(|part| part.by_item.is_some());
-        named.extend(with.map(|part| names::derived(part.segment.uid, derived::BY_ITEM)));
+        named.extend(with.map(|part| names::derived(part.segment.uid, by_item::BY_ITEM)));
         for folder in names::FOLDERS {
             for name in self.dir.list(folder)? {
                 let path = format!("{folder}/{name}");

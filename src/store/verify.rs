@@ -12,7 +12,7 @@ use crate::{
     io::Dir,
     options::{IoMode, Verify},
     segment::{Segment, dead::Dead},
-    store::{derived, recover},
+    store::{by_item, recover},
 };
 use std::collections::BTreeSet;
 
@@ -124,8 +124,8 @@ fn verify_rest(
         report.note(&artifact.path(), opened)?;
     }
     for segment in segments {
-        let path = names::derived(segment.uid, derived::BY_ITEM);
-        let adopted = derived::adopt(dir, mode, &db, segment, false);
+        let path = names::derived(segment.uid, by_item::BY_ITEM);
+        let adopted = by_item::adopt(dir, mode, &db, segment, false);
         report.note(&path, adopted)?;
     }
     let mut next_lsn = manifest.wals.first().map_or(0, |wal| wal.first_lsn);

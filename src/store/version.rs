@@ -5,7 +5,7 @@ use crate::{
     key::{Key, Seq},
     schema::Schema,
     segment::{Segment, dead::Dead},
-    store::{derived::ByItem, memo::Memo},
+    store::{by_item::ByItem, memo::Memo},
 };
 use std::sync::Arc;
 

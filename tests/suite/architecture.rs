@@ -33,13 +33,13 @@ const ENDINGS_BANNED: &[&str] = &["Manager", "Handler", "Provider", "Service", "
 /// A crate or path, and the only files that may name it.
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("memmap2", &["io/disk.rs"]),
-    ("std::fs", &["io/disk.rs", "io/disk/lock.rs"]),
+    ("std::fs", &["io/disk.rs", "io/disk/lock.rs", "io/rules.rs"]),
     (
         "rustix::",
         &[
             "io/disk.rs",
             "io/disk/lock.rs",
-            "io/memory.rs",
+            "io/rules.rs",
             "io/fault/failure.rs",
             "io/fault/state.rs",
         ],

@@ -3,8 +3,8 @@
 use super::failure::Call;
 use super::{Failure, Fault, LOCATION, failed};
 use crate::error::{Error, Result};
-use crate::io::memory::{self, Frozen};
-use crate::io::{Append, Dir, Lock, Source, disk};
+use crate::io::{Append, Dir, Lock, Source};
+use crate::io::{memory::Frozen, rules};
 use std::{path::PathBuf, process, sync::Arc};
 
 impl Dir for Fault {
@@ -14,13 +14,13 @@ impl Dir for Fault {
 
     fn list(&self, folder: &str) -> Result<Vec<String>> {
         if !folder.is_empty() {
-            disk::check_folder("listing", folder)?;
+            rules::check_folder("listing", folder)?;
         }
         self.call(Call::Read, "listing", folder, |state| Ok(state.list(folder)))
     }
 
     fn open(&self, path: &str, map: bool) -> Result<Arc<dyn Source>> {
-        let parts = disk::split("opening", path)?;
+        let parts = rules::split("opening", path)?;
         let (inode, bytes) = self.call(Call::Read, "opening", path, |state| {
             let inode = state.find(parts)?;
             Ok((inode, state.inodes[inode].live.clone()))
@@ -34,41 +34,41 @@ impl Dir for Fault {
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn Append>> {
-        let parts = disk::split("creating", path)?;
+        let parts = rules::split("creating", path)?;
         let inode = self.call(Call::Change, "creating", path, |state| state.create(parts))?;
         let (dir, path) = (self.clone(), path.to_owned());
         Ok(Box::new(Writing { dir, inode, path }))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (source, target) = (disk::split("renaming", from)?, disk::split("renaming", to)?);
+        let (source, target) = (rules::split("renaming", from)?, rules::split("renaming", to)?);
         self.call(Call::Change, "renaming", from, |state| state.rename(source, target))
     }
 
     /// Always a copy, and one call here; what the other directory counts, it counts itself.
     fn link_into(&self, path: &str, other: &dyn Dir) -> Result<()> {
-        let parts = disk::split("opening", path)?;
+        let parts = rules::split("opening", path)?;
         let bytes = self.call(Call::Change, "opening", path, |state| {
             let inode = state.find(parts)?;
             Ok(state.inodes[inode].live.clone())
         })?;
         let path_here = self.location().join(path);
-        memory::copy(&Frozen { bytes, path: path_here }, path, other)
+        rules::copy(&Frozen { bytes, path: path_here }, path, other)
     }
 
     fn remove(&self, path: &str) -> Result<()> {
-        let parts = disk::split("removing", path)?;
+        let parts = rules::split("removing", path)?;
         self.call(Call::Remove, "removing", path, |state| state.remove(parts))
     }
 
     fn make_folder(&self, folder: &str) -> Result<()> {
-        disk::check_folder("making", folder)?;
+        rules::check_folder("making", folder)?;
         self.call(Call::Change, "making", folder, |state| state.make_folder(folder))
     }
 
     fn sync_folder(&self, folder: &str) -> Result<()> {
         if !folder.is_empty() {
-            disk::check_folder("syncing", folder)?;
+            rules::check_folder("syncing", folder)?;
         }
         self.call(Call::Change, "syncing", folder, |state| state.sync_folder(folder))
     }
@@ -159,7 +159,7 @@ impl Source for Reading {
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.dir.call(Call::Read, "reading", &self.path, |state| {
-            memory::fill(&state.inodes[self.inode].live, offset, into)
+            rules::fill(&state.inodes[self.inode].live, offset, into)
         })
     }
 }
