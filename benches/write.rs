@@ -104,8 +104,8 @@ fn churn(path: &Path) {
         }
     }
     let rate = updates as f64 / start.elapsed().as_secs_f64();
-    db.flush().unwrap();
-    while db.stats().debt.merge_parts > 0 || !db.stats().debt.is_none() {
+    // Nobody asks for anything: the housekeeping thread comes to rest by itself.
+    while !db.stats().debt.is_none() {
         std::thread::sleep(ms(20));
     }
     assert_eq!(db.snapshot().len(), items);

@@ -109,7 +109,8 @@ impl Counting {
         Ok(PartCounts { sums, reference })
     }
 
-    fn decay(&self, at: Timestamp, reference: Timestamp) -> f64 {
+    /// How much an event at a time counts at a reference time.
+    pub(crate) fn decay(&self, at: Timestamp, reference: Timestamp) -> f64 {
         self.half_life.map_or(1.0, |h| super::summarize::decay(at, reference, h))
     }
 }

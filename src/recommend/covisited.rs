@@ -1,11 +1,13 @@
 //! Items that the same users act on one after the other.
 //!
 //! Two items are co-visited by a user when they are within `reach` steps of each other in the user's
-//! history; a pair at distance d counts 1/d. The table of all pairs is a sum of layers, one per part:
+//! history; a pair at distance d counts 1/d, and less the older it is. The table of all pairs is a sum
+//! of layers, one per part:
 //! layer q holds what the events of part q have changed, P(u, parts up to q) - P(u, parts before q),
 //! summed over the users u who have events in q. So the layers of all parts sum to the table of the
 //! whole, whatever the order in which events arrived; a commit adds one small layer, and a layer is
-//! kept with its part for as long as it is true.
+//! kept with its part for as long as it is true. Decay only scales: each layer counts from a time of its
+//! own, and one factor brings it to another.
 
 use crate::{
     error::{Error, Result},
@@ -13,6 +15,7 @@ use crate::{
     recommend::{
         Allowed, Context, Found, Retrieve,
         counts::{Counting, known_later},
+        summarize::check_half_life,
     },
     segment::Strings,
     store::{Part, Snapshot},
@@ -21,6 +24,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 /// Finds what other users acted on just before or after what this user acted on lately, or the item
@@ -37,6 +41,7 @@ pub struct CoVisited {
     kinds: Vec<String>,
     reach: usize,
     recent: usize,
+    half_life: Option<Duration>,
     limit: usize,
 }
 
@@ -50,7 +55,7 @@ impl CoVisited {
     /// user's last 20 items.
     pub fn new<'k>(kinds: impl IntoIterator<Item = &'k str>, limit: usize) -> CoVisited {
         let kinds = kinds.into_iter().map(str::to_owned).collect();
-        CoVisited { kinds, reach: 5, recent: 20, limit }
+        CoVisited { kinds, reach: 5, recent: 20, half_life: None, limit }
     }
 
     /// Counts items within so many steps of each other.
@@ -62,6 +67,13 @@ impl CoVisited {
     /// Starts from so many of the user's last items.
     pub fn recent(mut self, items: usize) -> CoVisited {
         self.recent = items;
+        self
+    }
+
+    /// Counts a pair half when its later event is one half-life old, and so on; without one, pairs of all
+    /// time count alike. After 30 half-lives a pair counts nothing.
+    pub fn half_life(mut self, half_life: Duration) -> CoVisited {
+        self.half_life = Some(half_life);
         self
     }
 
@@ -92,7 +104,8 @@ impl Retrieve for CoVisited {
             let why = format!("is {}; it must be 1 to {REACH_MAX}", self.reach);
             return Err(Error::invalid("reach of CoVisited", why));
         }
-        let counting = Counting::new(cx.snapshot, &self.kinds, None)?;
+        self.half_life.map_or(Ok(()), |half_life| check_half_life("CoVisited", half_life))?;
+        let counting = Counting::new(cx.snapshot, &self.kinds, self.half_life)?;
         let table = Table::of(cx, &counting, self.reach)?;
         let mut sums: HashMap<Addr, f64> = HashMap::new();
         for seed in self.seeds(cx, &counting.kinds) {
@@ -147,16 +160,16 @@ impl Table {
     fn of(cx: &Context<'_>, counting: &Counting, reach: usize) -> Result<Arc<Table>> {
         let (version, now) = (&cx.snapshot.version, cx.request.now);
         let bites = version.parts.iter().any(|part| known_later(part, now)).then_some(now);
-        let recipe = format!("covisits {:?} {reach} {bites:?}", counting.kinds);
+        let recipe = format!("covisits {counting:?} {reach} {bites:?}");
         version.memo.get(&recipe, || {
             let mut layers = Vec::new();
             for at in 0..version.parts.len() {
                 let bites = version.parts[..=at].iter().any(|part| known_later(part, now));
                 let as_of = bites.then_some(now);
                 let recipe =
-                    format!("covisits {:?} {reach} {} {as_of:?}", counting.kinds, version.erasures);
+                    format!("covisits {counting:?} {reach} {} {as_of:?}", version.erasures);
                 let parts = &version.parts[..=at];
-                let build = || Builder::new(parts, &counting.kinds, reach, as_of)?.layer();
+                let build = || Builder::new(parts, counting, reach, as_of)?.layer();
                 layers.push(version.parts[at].memo.get(&recipe, build)?);
             }
             Ok(Table { layers, rows: Mutex::default() })
@@ -169,12 +182,15 @@ impl Table {
             return Ok(row.clone());
         }
         let mut sums: HashMap<&Key, f64> = HashMap::new();
+        let reference = self.layers.iter().map(|layer| layer.reference).max().unwrap_or_default();
         for layer in &self.layers {
-            layer
-                .neighbours(seed)
-                .for_each(|(key, weight)| *sums.entry(key).or_default() += weight);
+            let scale = counting.decay(layer.reference, reference);
+            let add = |(key, weight)| *sums.entry(key).or_default() += weight * scale;
+            layer.neighbours(seed).for_each(add);
         }
         let (now, counts) = (cx.request.now, counting.counts(cx.snapshot, cx.request.now)?);
+        // Co-visits and counts from the same time: then the quotient does not depend on it.
+        let now = if counting.half_life.is_some() { reference } else { now };
         let own = counts.get(seed, now);
         let mut row = Vec::with_capacity(sums.len());
         for (key, sum) in sums {
@@ -200,6 +216,8 @@ impl Table {
 
 /// What the events of one part have changed in the table.
 struct Layer {
+    /// The time that weights are decayed to.
+    reference: Timestamp,
     places: HashMap<Key, u32>,
     keys: Vec<Key>,
     starts: Vec<u32>,
@@ -222,7 +240,8 @@ type Step = (i64, i64, u32);
 /// Builds the layer of the last of some parts.
 struct Builder<'p> {
     parts: &'p [Part],
-    kinds: &'p [u8],
+    counting: &'p Counting,
+    reference: Timestamp,
     reach: usize,
     as_of: i64,
     items: Vec<Option<Strings<'p>>>,
@@ -241,7 +260,7 @@ const PAIRS_MAX: usize = 1 << 22;
 impl<'p> Builder<'p> {
     fn new(
         parts: &'p [Part],
-        kinds: &'p [u8],
+        counting: &'p Counting,
         reach: usize,
         as_of: Option<Timestamp>,
     ) -> Result<Builder<'p>> {
@@ -250,9 +269,13 @@ impl<'p> Builder<'p> {
             items.push(part.segment.events()?.map(|events| events.items()).transpose()?);
             known.push(vec![UNKNOWN; part.segment.meta.event_items as usize]);
         }
-        let as_of = as_of.unwrap_or(Timestamp::MAX).0;
+        let as_of = as_of.unwrap_or(Timestamp::MAX);
+        let with_events = parts.iter().filter(|part| part.segment.meta.events > 0);
+        let latest = with_events.map(|part| Timestamp(part.segment.meta.clock_max)).max();
+        let reference = latest.unwrap_or_default().min(as_of);
         let (places, keys, pairs) = (HashMap::new(), Vec::new(), Vec::new());
-        Ok(Builder { parts, kinds, reach, as_of, items, known, places, keys, pairs })
+        let as_of = as_of.0;
+        Ok(Builder { parts, counting, reference, reach, as_of, items, known, places, keys, pairs })
     }
 
     fn layer(mut self) -> Result<Layer> {
@@ -280,7 +303,8 @@ impl<'p> Builder<'p> {
             starts[at] += starts[at - 1];
         }
         let pairs = self.pairs.into_iter().map(|(_, other, weight)| (other, weight)).collect();
-        Ok(Layer { places: self.places, keys: self.keys, starts, pairs })
+        let Builder { reference, places, keys, .. } = self;
+        Ok(Layer { reference, places, keys, starts, pairs })
     }
 
     /// A user's events in the parts before `until`, in order.
@@ -303,7 +327,8 @@ impl<'p> Builder<'p> {
         let block = events.block(range.clone())?;
         for (i, at) in range.enumerate() {
             let known = block.at[i] <= self.as_of && block.recorded[i] <= self.as_of;
-            let counts = self.kinds.is_empty() || self.kinds.contains(&block.kinds[i]);
+            let kinds = &self.counting.kinds;
+            let counts = kinds.is_empty() || kinds.contains(&block.kinds[i]);
             if known && counts && !here.dead.events.contains(at) {
                 let item = self.place(part, block.items[i])?;
                 steps.push((block.at[i], block.recorded[i], item));
@@ -334,7 +359,8 @@ impl<'p> Builder<'p> {
         for (at, from) in steps.iter().enumerate() {
             for (distance, to) in (1..=self.reach).zip(&steps[at + 1..]) {
                 if from.2 != to.2 {
-                    let weight = sign / distance as f64;
+                    let age = self.counting.decay(Timestamp(to.0), self.reference);
+                    let weight = sign * age / distance as f64;
                     self.pairs.push((from.2, to.2, weight));
                     self.pairs.push((to.2, from.2, weight));
                 }

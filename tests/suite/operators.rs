@@ -82,12 +82,17 @@ fn filled(seed: u64) -> (Db, Log) {
 
 /// What a user did as of a time, oldest first.
 fn known(log: &Log, user: u64, kinds: &[u8], now: i64) -> Vec<u64> {
+    known_at(log, user, kinds, now).into_iter().map(|pair| pair.0).collect()
+}
+
+/// The same, and when.
+fn known_at(log: &Log, user: u64, kinds: &[u8], now: i64) -> Vec<(u64, i64)> {
     let is = |e: &&(u64, u64, u8, i64, i64)| {
         e.0 == user && kinds.contains(&e.2) && e.3 <= now && e.4 <= now
     };
     let mut events: Vec<_> = log.iter().filter(is).collect();
     events.sort_by_key(|e| (e.3, e.4));
-    events.into_iter().map(|e| e.1).collect()
+    events.into_iter().map(|e| (e.1, e.3)).collect()
 }
 
 /// Some recommender out of the many one can put together.
@@ -276,17 +281,23 @@ fn popularity_agrees_with_counting_one_by_one() {
 fn co_visits_agree_with_walking_every_history() {
     for seed in 0..20 {
         let (db, log) = filled(seed);
-        for (now, reach) in [(400, 2), (2000, 1), (2000, 5)] {
+        for (now, reach, half) in
+            [(400, 2, None), (2000, 1, None), (2000, 5, Some(200)), (700, 3, Some(90))]
+        {
             let mut pairs: BTreeMap<(u64, u64), f64> = BTreeMap::new();
             let mut counts: BTreeMap<u64, f64> = BTreeMap::new();
             for user in 0..USERS {
-                let items = known(&log, user, &[0, 1], now);
-                for (i, a) in items.iter().enumerate() {
-                    *counts.entry(*a).or_default() += 1.0;
-                    for (distance, b) in (1..=reach).zip(&items[i + 1..]) {
+                let items = known_at(&log, user, &[0, 1], now);
+                let decay = |at: i64| {
+                    half.map_or(1.0, |half: u32| (-((now - at) as f64) / f64::from(half)).exp2())
+                };
+                for (i, (a, at)) in items.iter().enumerate() {
+                    *counts.entry(*a).or_default() += decay(*at);
+                    for (distance, (b, later)) in (1..=reach).zip(&items[i + 1..]) {
                         if a != b {
-                            *pairs.entry((*a, *b)).or_default() += 1.0 / distance as f64;
-                            *pairs.entry((*b, *a)).or_default() += 1.0 / distance as f64;
+                            let weight = decay(*later) / distance as f64;
+                            *pairs.entry((*a, *b)).or_default() += weight;
+                            *pairs.entry((*b, *a)).or_default() += weight;
                         }
                     }
                 }
@@ -309,7 +320,10 @@ fn co_visits_agree_with_walking_every_history() {
                 }
                 let mut expected: Vec<(u64, f64)> = sums.into_iter().collect();
                 expected.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                let op = CoVisited::new(["view", "buy"], 1000).reach(reach).recent(6);
+                let mut op = CoVisited::new(["view", "buy"], 1000).reach(reach).recent(6);
+                if let Some(half) = half {
+                    op = op.half_life(ms(half.into()));
+                }
                 let request = Request::new(1000, Timestamp(now)).user(user);
                 close(&found(&db, op, request), &expected);
             }
