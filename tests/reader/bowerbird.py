@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from crc32c import crc32c
-
 class Damage(Exception):
     """A file is not what was written."""
 
@@ -25,7 +23,17 @@ def need(condition, path, what):
     if not condition:
         raise Damage(f"{path}: {what}")
 
-# ---- 1: the bincode shape
+# ---- 1: checksums and the bincode shape
+CRC = np.arange(256, dtype=np.uint32)
+for _ in range(8):
+    CRC = np.where(CRC & 1, (CRC >> 1) ^ np.uint32(0x82F63B78), CRC >> 1)
+CRC = CRC.tolist()
+
+def crc32c(data):
+    state = 0xFFFFFFFF
+    for byte in data:
+        state = CRC[(state ^ byte) & 255] ^ (state >> 8)
+    return state ^ 0xFFFFFFFF
 
 class Cursor:
     def __init__(self, data, path):
@@ -81,7 +89,6 @@ def decode(data, path, shape):
     return value
 
 # ---- 4, 5, 8: what is in bincode
-
 METRICS, ENCODINGS = ["dot", "cosine", "l2"], ["f32", "f16", "i8", "binary"]
 TYPES = ["bool", "int", "float", "time", "tag", "tags", "text"]
 FILE = {"id": "Q", "len": "Q", "nonce": "Q", "footer_crc": "I"}
@@ -109,7 +116,6 @@ LABEL = {"name": "text", "version": "I", "kind": "text", "format": "H", "trained
          "seed": "Q", "parents": PARENTS, "notes": ("vec", ["text", "text"])}
 
 # ---- 3: the envelope
-
 KINDS, BLOCK = {"manifest": 1, "wal": 2, "segment": 3, "dead": 4, "artifact": 5, "derived": 6}, 64 << 10
 
 def read_header(path, data, kind):
@@ -176,7 +182,6 @@ class Sections:
         return [content[a:b] for a, b in zip(bounds, bounds[1:])]
 
 # ---- 1: bitmaps in the portable format of Roaring
-
 def read_bitmap(data, limit, path):
     """A bitmap as truth values, one for each of `limit` rows."""
     cursor, rows = Cursor(data, path), np.zeros(limit, bool)
@@ -209,7 +214,6 @@ def read_bitmap(data, limit, path):
     return rows
 
 # ---- 6: vectors and segments
-
 def row_bytes(space):
     dim = space["dim"]
     return {"f32": 4 * dim, "f16": 2 * dim, "i8": dim, "binary": -(-dim // 8)}[space["encoding"]]
@@ -333,7 +337,6 @@ class Segment:
         return [event for event, gone in zip(zip(*columns), dead) if not gone]
 
 # ---- 5: the WAL
-
 def record_at(data, at, number, nonce):
     """The record at a byte: kind, lsn, durable_lsn, payload, end; None if no valid one is there."""
     if at + 40 > len(data):
@@ -480,11 +483,7 @@ class Database:
                 "events": [dict(zip(names, event)) for event in events], "artifacts": artifacts}
 
 def files_of(directory):
-    def read(path):
-        path = Path(directory, path)
-        return path.read_bytes() if path.exists() else None
-
-    return read
+    return lambda path: file.read_bytes() if (file := Path(directory, path)).exists() else None
 
 def main(arguments):
     if len(arguments) != 1:
