@@ -82,6 +82,15 @@ fn main() {
             let parts = db.stats().disk_parts + db.stats().heap_parts;
             println!("{name}: {time:?} per slate of 20 over {items} items in {parts} parts");
         }
+        // One more event, and what its user is shown right after it.
+        let mut user = 0;
+        let fresh = median(101, || {
+            user = (user + 7919) % users;
+            let event = Event::new(user, user % items, "view", Timestamp(90_000));
+            db.batch().event(event).commit().unwrap();
+            black_box(hybrid.run(&db.snapshot(), &Request::new(20, now).user(user)).unwrap());
+        });
+        println!("hybrid with a commit before each slate: {fresh:?}");
         let slate = hybrid.run(&snapshot, &Request::new(20, now).user(3)).unwrap();
         for stage in slate.trace.stages {
             println!(

@@ -3,9 +3,10 @@
 use crate::{
     error::Result,
     key::{Addr, Key, Row, Timestamp},
-    store::{Part, Snapshot},
+    recommend::Allowed,
+    store::{Part, Snapshot, Version},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc, time::Duration};
 
 /// What is counted.
 #[derive(Clone, Debug)]
@@ -16,13 +17,33 @@ pub(crate) struct Counting {
     pub(crate) half_life: Option<Duration>,
 }
 
-/// Decayed counts as of a reference time.
+/// Decayed counts as of a reference time: of the parts on disk, put together once and kept with the
+/// last of them, and of what has come since. So a commit costs what it has changed, not a catalogue.
 pub(crate) struct Counts {
-    by_key: HashMap<Key, f64>,
-    /// Live items with a count, best first, equal ones by key.
-    pub(crate) ranked: Vec<(Addr, f64)>,
+    base: Arc<Base>,
+    base_scale: f64,
+    /// Of the parts on the heap.
+    since: HashMap<Key, f64>,
+    /// Items that have come since, with their whole count, best first, equal ones by key.
+    changed: Vec<Place>,
     reference: Timestamp,
     half_life: Option<Duration>,
+}
+
+/// The counts of the parts on disk.
+#[derive(Default)]
+struct Base {
+    by_key: HashMap<Key, f64>,
+    /// Best first, equal ones by key.
+    ranked: Vec<Place>,
+    reference: Timestamp,
+}
+
+/// An item with a count, and where it was when it was counted.
+struct Place {
+    key: Key,
+    addr: Option<Addr>,
+    sum: f64,
 }
 
 /// The sums of one part, by the number of the item, as of its latest clock.
@@ -52,19 +73,59 @@ impl Counting {
     pub(crate) fn counts(&self, snapshot: &Snapshot, now: Timestamp) -> Result<Arc<Counts>> {
         let bites = snapshot.version.parts.iter().any(|part| known_later(part, now));
         let recipe = format!("counts {self:?} {:?}", bites.then_some(now));
-        snapshot.version.memo.get(&recipe, || self.compute(snapshot, now))
+        snapshot.version.memo.get(&recipe, || self.compute(snapshot, now, bites))
     }
 
-    fn compute(&self, snapshot: &Snapshot, now: Timestamp) -> Result<Counts> {
+    fn compute(&self, snapshot: &Snapshot, now: Timestamp, bites: bool) -> Result<Counts> {
+        let version = &snapshot.version;
+        let on_disk = if bites { 0 } else { disk_parts(version) };
+        let base = match version.parts[..on_disk].last() {
+            Some(last) => {
+                let recipe = format!("base {self:?} {}", prefix(version, on_disk));
+                last.memo.get(&recipe, || self.base(version, on_disk))?
+            }
+            None => Arc::new(Base { reference: Timestamp(i64::MIN), ..Base::default() }),
+        };
+        let (mut since, latest) = self.sums(&version.parts[on_disk..], now)?;
+        let reference = base.reference.max(latest);
+        let scale = self.decay(latest, reference);
+        since.values_mut().for_each(|sum| *sum *= scale);
+        let base_scale = self.decay(base.reference, reference);
+        let whole = |(key, sum): (&Key, &f64)| {
+            let before = base.by_key.get(key).copied().unwrap_or(0.0) * base_scale;
+            Place { key: key.clone(), addr: None, sum: before + sum }
+        };
+        let mut changed: Vec<Place> = since.iter().map(whole).collect();
+        changed.sort_unstable_by(Place::compare);
+        let half_life = self.half_life;
+        Ok(Counts { base, base_scale, since, changed, reference, half_life })
+    }
+
+    /// The counts of the first parts, with addresses that are good while those are the first parts.
+    fn base(&self, version: &Version, on_disk: usize) -> Result<Base> {
+        let (by_key, reference) = self.sums(&version.parts[..on_disk], Timestamp::MAX)?;
+        let mut ranked = Vec::with_capacity(by_key.len());
+        for (key, sum) in &by_key {
+            ranked.push(Place {
+                key: key.clone(),
+                addr: find_in(version, on_disk, key)?,
+                sum: *sum,
+            });
+        }
+        ranked.sort_unstable_by(Place::compare);
+        Ok(Base { by_key, ranked, reference })
+    }
+
+    /// The counts of some parts by key, and the time that they are decayed to.
+    fn sums(&self, parts: &[Part], now: Timestamp) -> Result<(HashMap<Key, f64>, Timestamp)> {
         let mut counts = Vec::new();
-        for part in &snapshot.version.parts {
+        for part in parts.iter().filter(|part| part.segment.meta.events > 0) {
             let as_of = known_later(part, now).then_some(now);
             let recipe = format!("counts {self:?} {as_of:?}");
             counts.push((part, part.memo.get(&recipe, || self.part(part, as_of))?));
         }
-        let latest =
-            counts.iter().filter(|(p, _)| p.segment.meta.events > 0).map(|(_, c)| c.reference);
-        let reference = latest.max().unwrap_or_default();
+        let reference = counts.iter().map(|(_, counts)| counts.reference).max();
+        let reference = reference.unwrap_or(Timestamp(i64::MIN));
         let mut by_key: HashMap<Key, f64> = HashMap::new();
         for (part, counts) in &counts {
             let Some(events) = part.segment.events()? else { continue };
@@ -73,15 +134,7 @@ impl Counting {
                 *by_key.entry(items.key(code)?).or_default() += sum * scale;
             }
         }
-        let mut ranked = Vec::with_capacity(by_key.len());
-        for (key, sum) in &by_key {
-            if let Some((part, row)) = snapshot.version.find(key)? {
-                ranked.push((key, Addr { part, row: Row(row) }, *sum));
-            }
-        }
-        ranked.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(b.0)));
-        let ranked = ranked.into_iter().map(|(_, addr, sum)| (addr, sum)).collect();
-        Ok(Counts { by_key, ranked, reference, half_life: self.half_life })
+        Ok((by_key, reference))
     }
 
     /// One pass over the events of a part.
@@ -115,15 +168,87 @@ impl Counting {
     }
 }
 
+impl Place {
+    fn compare(a: &Place, b: &Place) -> Ordering {
+        b.sum.total_cmp(&a.sum).then_with(|| a.key.cmp(&b.key))
+    }
+}
+
 impl Counts {
     /// The count of an item as of `now`.
     pub(crate) fn get(&self, key: &Key, now: Timestamp) -> f64 {
-        self.by_key.get(key).copied().unwrap_or(0.0) * self.scale(now)
+        let base = self.base.by_key.get(key).copied().unwrap_or(0.0) * self.base_scale;
+        (base + self.since.get(key).copied().unwrap_or(0.0)) * self.scale(now)
+    }
+
+    /// The allowed items with the largest counts as of `now`, equal ones by key.
+    pub(crate) fn top(
+        &self,
+        snapshot: &Snapshot,
+        allowed: &Allowed,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<(Addr, f64)>> {
+        let unchanged = |place: &&Place| !self.since.contains_key(&place.key);
+        let mut old = self.base.ranked.iter().filter(unchanged).peekable();
+        let mut new = self.changed.iter().peekable();
+        let mut best = Vec::with_capacity(limit.min(1000));
+        while best.len() < limit {
+            let (place, sum) = match (old.peek().copied(), new.peek().copied()) {
+                (None, None) => break,
+                (Some(a), Some(b)) => {
+                    let scaled = a.sum * self.base_scale;
+                    let order = b.sum.total_cmp(&scaled).then_with(|| a.key.cmp(&b.key));
+                    if order.is_lt() { (old.next(), scaled) } else { (new.next(), b.sum) }
+                }
+                (Some(a), None) => (old.next(), a.sum * self.base_scale),
+                (None, Some(b)) => (new.next(), b.sum),
+            };
+            let Some(place) = place else { break };
+            if let Some(addr) = resolve(&snapshot.version, &place.key, place.addr)?
+                && allowed.contains(addr)
+            {
+                best.push((addr, sum * self.scale(now)));
+            }
+        }
+        Ok(best)
     }
 
     /// From the reference time to `now`.
-    pub(crate) fn scale(&self, now: Timestamp) -> f64 {
+    fn scale(&self, now: Timestamp) -> f64 {
         self.half_life.map_or(1.0, |h| super::summarize::decay(self.reference, now, h))
+    }
+}
+
+/// How many parts are on disk; they come first.
+pub(crate) fn disk_parts(version: &Version) -> usize {
+    version.parts.iter().take_while(|part| !part.on_heap()).count()
+}
+
+/// What the first parts are, and that nothing was erased from them since.
+pub(crate) fn prefix(version: &Version, parts: usize) -> String {
+    let uids: Vec<u64> = version.parts[..parts].iter().map(|part| part.segment.uid).collect();
+    format!("{uids:?} {}", version.erasures)
+}
+
+/// Where an item lives in the first parts.
+pub(crate) fn find_in(version: &Version, parts: usize, key: &Key) -> Result<Option<Addr>> {
+    for (part, at) in (0u32..).zip(&version.parts[..parts]) {
+        if let Some(row) = at.segment.find(key)?
+            && !at.dead.rows.contains(row)
+        {
+            return Ok(Some(Addr { part, row: Row(row) }));
+        }
+    }
+    Ok(None)
+}
+
+/// Where an item lives now, given where it was: rows die, but do not move while their part is there.
+pub(crate) fn resolve(version: &Version, key: &Key, was: Option<Addr>) -> Result<Option<Addr>> {
+    let alive = |addr: &Addr| !version.parts[addr.part as usize].dead.rows.contains(addr.row.0);
+    match was.filter(alive) {
+        Some(addr) => Ok(Some(addr)),
+        None => Ok(version.find(key)?.map(|(part, row)| Addr { part, row: Row(row) })),
     }
 }
 

@@ -11,18 +11,19 @@
 
 use crate::{
     error::{Error, Result},
-    key::{Addr, Key, Row, Timestamp, UserId},
+    key::{Addr, Key, Timestamp, UserId},
     recommend::{
         Allowed, Context, Found, Retrieve,
-        counts::{Counting, known_later},
+        counts::{Counting, disk_parts, find_in, known_later, prefix, resolve},
         summarize::check_half_life,
     },
     segment::Strings,
-    store::{Part, Snapshot},
+    store::{Part, Snapshot, Version},
 };
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -147,71 +148,153 @@ pub(crate) fn best(
     Ok(keyed.into_iter().map(|(_, addr, sum)| (addr, sum)).collect())
 }
 
-/// The table of one version: its layers, and the rows that were asked for.
+/// The table of one version: that of the parts on disk, kept with the last of them, and the layers
+/// that have come since; and the rows that were asked for.
 struct Table {
+    base: Option<Arc<Base>>,
+    since: Vec<Arc<Layer>>,
+    rows: Mutex<HashMap<Key, Arc<Row>>>,
+}
+
+/// The table of the parts on disk.
+struct Base {
     layers: Vec<Arc<Layer>>,
-    rows: Mutex<HashMap<Key, Arc<Row_>>>,
+    on_disk: usize,
+    reference: Timestamp,
+    rows: Mutex<HashMap<Key, Arc<RawRow>>>,
 }
 
 /// Neighbours that are live items, normalized.
-type Row_ = Vec<(Addr, f64)>;
+type Row = Vec<(Addr, f64)>;
+/// Neighbours, where they were, and the sums of their co-visits.
+type RawRow = Vec<(Key, Option<Addr>, f64)>;
+
+/// Keeps a row, and forgets all when there are too many.
+fn keep<R>(rows: &Mutex<HashMap<Key, Arc<R>>>, seed: &Key, row: R) -> Arc<R> {
+    let (row, mut rows) = (Arc::new(row), rows.lock());
+    if rows.len() >= ROWS_MAX {
+        rows.clear();
+    }
+    rows.insert(seed.clone(), row.clone());
+    row
+}
+
+/// The latest time that a layer counts to.
+fn latest(layers: &[Arc<Layer>]) -> Timestamp {
+    layers.iter().map(|layer| layer.reference).max().unwrap_or(Timestamp(i64::MIN))
+}
+
+impl Base {
+    /// What is co-visited with an item on disk, summed at `self.reference`.
+    fn row(&self, version: &Version, counting: &Counting, seed: &Key) -> Result<Arc<RawRow>> {
+        if let Some(row) = self.rows.lock().get(seed) {
+            return Ok(row.clone());
+        }
+        let mut row = RawRow::new();
+        for (key, sum) in sums(&self.layers, counting, self.reference, seed) {
+            row.push((key.clone(), find_in(version, self.on_disk, key)?, sum));
+        }
+        Ok(keep(&self.rows, seed, row))
+    }
+}
+
+/// The sums over some layers of what is co-visited with an item.
+fn sums<'l>(
+    layers: &'l [Arc<Layer>],
+    counting: &Counting,
+    reference: Timestamp,
+    seed: &Key,
+) -> HashMap<&'l Key, f64> {
+    let mut sums: HashMap<&Key, f64> = HashMap::new();
+    for layer in layers {
+        let scale = counting.decay(layer.reference, reference);
+        let add = |(key, weight): (&'l Key, f64)| *sums.entry(key).or_default() += weight * scale;
+        layer.neighbours(seed).for_each(add);
+    }
+    sums
+}
 
 impl Table {
     fn of(cx: &Context<'_>, counting: &Counting, reach: usize) -> Result<Arc<Table>> {
         let (version, now) = (&cx.snapshot.version, cx.request.now);
-        let bites = version.parts.iter().any(|part| known_later(part, now)).then_some(now);
-        let recipe = format!("covisits {counting:?} {reach} {bites:?}");
+        let bites = version.parts.iter().any(|part| known_later(part, now));
+        let recipe = format!("covisits {counting:?} {reach} {:?}", bites.then_some(now));
         version.memo.get(&recipe, || {
-            let mut layers = Vec::new();
-            for at in 0..version.parts.len() {
-                let bites = version.parts[..=at].iter().any(|part| known_later(part, now));
-                let as_of = bites.then_some(now);
-                let recipe =
-                    format!("covisits {counting:?} {reach} {} {as_of:?}", version.erasures);
-                let parts = &version.parts[..=at];
-                let build = || Builder::new(parts, counting, reach, as_of)?.layer();
-                layers.push(version.parts[at].memo.get(&recipe, build)?);
-            }
-            Ok(Table { layers, rows: Mutex::default() })
+            // As of an earlier time nothing is kept for later: it would be asked for once.
+            let on_disk = if bites { 0 } else { disk_parts(version) };
+            let base = match version.parts[..on_disk].last() {
+                Some(last) => {
+                    let recipe = format!("base {counting:?} {reach} {}", prefix(version, on_disk));
+                    let build = || -> Result<Base> {
+                        let layers = layers(version, 0..on_disk, (counting, reach), now)?;
+                        let (reference, rows) = (latest(&layers), Mutex::default());
+                        Ok(Base { layers, on_disk, reference, rows })
+                    };
+                    Some(last.memo.get(&recipe, build)?)
+                }
+                None => None,
+            };
+            let rest = on_disk..version.parts.len();
+            let since = layers(version, rest, (counting, reach), now)?;
+            Ok(Table { base, since, rows: Mutex::default() })
         })
     }
 
-    /// What is co-visited with an item, over all layers.
-    fn row(&self, cx: &Context<'_>, counting: &Counting, seed: &Key) -> Result<Arc<Row_>> {
+    /// What is co-visited with an item.
+    fn row(&self, cx: &Context<'_>, counting: &Counting, seed: &Key) -> Result<Arc<Row>> {
         if let Some(row) = self.rows.lock().get(seed) {
             return Ok(row.clone());
         }
-        let mut sums: HashMap<&Key, f64> = HashMap::new();
-        let reference = self.layers.iter().map(|layer| layer.reference).max().unwrap_or_default();
-        for layer in &self.layers {
-            let scale = counting.decay(layer.reference, reference);
-            let add = |(key, weight)| *sums.entry(key).or_default() += weight * scale;
-            layer.neighbours(seed).for_each(add);
-        }
-        let (now, counts) = (cx.request.now, counting.counts(cx.snapshot, cx.request.now)?);
+        let version = &cx.snapshot.version;
+        let before = self.base.as_ref().map_or(Timestamp(i64::MIN), |base| base.reference);
+        let reference = latest(&self.since).max(before);
+        let counts = counting.counts(cx.snapshot, cx.request.now)?;
         // Co-visits and counts from the same time: then the quotient does not depend on it.
-        let now = if counting.half_life.is_some() { reference } else { now };
-        let own = counts.get(seed, now);
-        let mut row = Vec::with_capacity(sums.len());
-        for (key, sum) in sums {
-            let norm = (own * counts.get(key, now)).sqrt();
+        let own = counts.get(seed, reference);
+        let mut row = Row::new();
+        let mut add = |key: &Key, was: Option<Addr>, sum: f64| -> Result<()> {
+            let norm = (own * counts.get(key, reference)).sqrt();
             // What one layer adds and another takes back leaves a trace of rounding.
             if sum > 1e-9
                 && norm > 0.0
-                && let Some((part, r)) = cx.snapshot.version.find(key)?
+                && let Some(addr) = resolve(version, key, was)?
             {
-                row.push((Addr { part, row: Row(r) }, sum / norm));
+                row.push((addr, sum / norm));
+            }
+            Ok(())
+        };
+        let mut since = sums(&self.since, counting, reference, seed);
+        if let Some(base) = &self.base {
+            let scale = counting.decay(base.reference, reference);
+            for (key, was, sum) in base.row(version, counting, seed)?.iter() {
+                add(key, *was, sum * scale + since.remove(key).unwrap_or(0.0))?;
             }
         }
-        row.sort_unstable_by_key(|(addr, _)| *addr);
-        let row = Arc::new(row);
-        let mut rows = self.rows.lock();
-        if rows.len() >= ROWS_MAX {
-            rows.clear();
+        for (key, sum) in since {
+            add(key, None, sum)?;
         }
-        rows.insert(seed.clone(), row.clone());
-        Ok(row)
+        row.sort_unstable_by_key(|(addr, _)| *addr);
+        Ok(keep(&self.rows, seed, row))
     }
+}
+
+/// The layers of some parts as of a time, each kept with its part.
+fn layers(
+    version: &Version,
+    parts: Range<usize>,
+    (counting, reach): (&Counting, usize),
+    now: Timestamp,
+) -> Result<Vec<Arc<Layer>>> {
+    let mut layers = Vec::with_capacity(parts.len());
+    for at in parts {
+        let bites = version.parts[..=at].iter().any(|part| known_later(part, now));
+        let as_of = bites.then_some(now);
+        let recipe = format!("covisits {counting:?} {reach} {} {as_of:?}", version.erasures);
+        let parts = &version.parts[..=at];
+        let build = || Builder::new(parts, counting, reach, as_of)?.layer();
+        layers.push(version.parts[at].memo.get(&recipe, build)?);
+    }
+    Ok(layers)
 }
 
 /// What the events of one part have changed in the table.
@@ -245,8 +328,10 @@ struct Builder<'p> {
     reach: usize,
     as_of: i64,
     items: Vec<Option<Strings<'p>>>,
-    /// Each part's own numbers of items to ours.
-    known: Vec<Vec<u32>>,
+    /// Numbers of items to ours: of the last part, all of whose items are met, and of earlier ones, of
+    /// which a small part meets few.
+    own: Vec<u32>,
+    known: HashMap<(usize, u32), u32>,
     places: HashMap<Key, u32>,
     keys: Vec<Key>,
     pairs: Vec<(u32, u32, f64)>,
@@ -264,18 +349,31 @@ impl<'p> Builder<'p> {
         reach: usize,
         as_of: Option<Timestamp>,
     ) -> Result<Builder<'p>> {
-        let (mut items, mut known) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
         for part in parts {
             items.push(part.segment.events()?.map(|events| events.items()).transpose()?);
-            known.push(vec![UNKNOWN; part.segment.meta.event_items as usize]);
         }
+        let count = parts.last().map_or(0, |part| part.segment.meta.event_items);
+        let (own, known) = (vec![UNKNOWN; count as usize], HashMap::new());
         let as_of = as_of.unwrap_or(Timestamp::MAX);
         let with_events = parts.iter().filter(|part| part.segment.meta.events > 0);
         let latest = with_events.map(|part| Timestamp(part.segment.meta.clock_max)).max();
         let reference = latest.unwrap_or_default().min(as_of);
         let (places, keys, pairs) = (HashMap::new(), Vec::new(), Vec::new());
         let as_of = as_of.0;
-        Ok(Builder { parts, counting, reference, reach, as_of, items, known, places, keys, pairs })
+        Ok(Builder {
+            parts,
+            counting,
+            reference,
+            reach,
+            as_of,
+            items,
+            own,
+            known,
+            places,
+            keys,
+            pairs,
+        })
     }
 
     fn layer(mut self) -> Result<Layer> {
@@ -339,9 +437,13 @@ impl<'p> Builder<'p> {
 
     /// Our number of a part's item.
     fn place(&mut self, part: usize, code: u32) -> Result<u32> {
-        match self.known[part].get(code as usize) {
-            Some(&place) if place != UNKNOWN => return Ok(place),
-            _ => {}
+        let last = part + 1 == self.parts.len();
+        let known = match last {
+            true => self.own.get(code as usize).copied().filter(|place| *place != UNKNOWN),
+            false => self.known.get(&(part, code)).copied(),
+        };
+        if let Some(place) = known {
+            return Ok(place);
         }
         let Some(items) = &self.items[part] else { return Ok(0) };
         let key = items.key(code)?;
@@ -349,8 +451,9 @@ impl<'p> Builder<'p> {
         if place as usize == self.keys.len() {
             self.keys.push(key);
         }
-        if let Some(known) = self.known[part].get_mut(code as usize) {
-            *known = place;
+        match self.own.get_mut(code as usize).filter(|_| last) {
+            Some(known) => *known = place,
+            None => drop(self.known.insert((part, code), place)),
         }
         Ok(place)
     }

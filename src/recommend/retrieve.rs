@@ -162,10 +162,8 @@ impl Retrieve for Popular {
         self.half_life.map_or(Ok(()), |half_life| check_half_life("Popular", half_life))?;
         let counting = Counting::new(cx.snapshot, &self.kinds, self.half_life)?;
         let counts = counting.counts(cx.snapshot, cx.request.now)?;
-        let scale = counts.scale(cx.request.now);
-        let there = counts.ranked.iter().filter(|(addr, _)| allowed.contains(*addr));
-        for (addr, sum) in there.take(self.limit) {
-            found.push(*addr, (sum * scale) as f32);
+        for (addr, sum) in counts.top(cx.snapshot, allowed, self.limit, cx.request.now)? {
+            found.push(addr, sum as f32);
         }
         Ok(())
     }

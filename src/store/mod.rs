@@ -45,7 +45,7 @@ pub use nearest::{Cursor, Hit};
 pub use snapshot::Snapshot;
 pub use stats::{Debt, Stats};
 pub use verify::{Report, verify_dir};
-pub(crate) use version::Part;
+pub(crate) use version::{Part, Version};
 
 use crate::{
     error::{Error, Result},
@@ -55,7 +55,7 @@ use crate::{
     key::Key,
     options::{Durability, Options},
     schema::Schema,
-    store::{apply::Erased, commit::Ticket, version::Version, wal::Wal},
+    store::{apply::Erased, commit::Ticket, wal::Wal},
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
