@@ -38,6 +38,7 @@ mod covisited;
 mod explain;
 mod filter;
 mod fusion;
+mod layer;
 mod recommender;
 pub mod replay;
 mod request;
