@@ -30,11 +30,18 @@ use std::{path::Path, sync::Arc};
 /// assert_eq!(db.snapshot().near("text", &[0.6, 0.8]).run()?[0].key, Key::Id(1));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Db {
     // The keeper first: its thread ends before the store goes away.
     keeper: Arc<Option<Keeper>>,
     store: Arc<Store>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (location, seq) = (self.store.location(), self.store.current().seq);
+        f.debug_struct("Db").field("location", &location).field("seq", &seq).finish()
+    }
 }
 
 impl Db {

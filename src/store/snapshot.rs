@@ -30,7 +30,7 @@ use std::{collections::BTreeSet, sync::Arc};
 /// assert!(db.snapshot().get(&1u64.into())?.is_none());
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot {
     pub(crate) version: Arc<Version>,
     pub(crate) files: Arc<Files>,
@@ -48,6 +48,13 @@ impl Store {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let (dir, mode) = (self.dir.clone(), self.mode.clone());
         Snapshot { version: self.current(), files: Arc::new(Files { dir, mode, db: self.db }) }
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (seq, parts) = (self.seq(), self.version.parts.len());
+        f.debug_struct("Snapshot").field("seq", &seq).field("parts", &parts).finish()
     }
 }
 
