@@ -158,7 +158,7 @@ impl Db {
     pub fn compact_with(&self, progress: &mut Progress<'_>) -> Result<()> {
         self.store.flush(&mut Progress::silent())?;
         self.store.compact_all(progress)?;
-        self.store.sweep()?;
+        self.store.sweep();
         Ok(())
     }
 
@@ -273,7 +273,7 @@ impl Db {
             Ok(()) => {
                 self.store.flush(&mut Progress::silent())?;
                 self.store.sync()?;
-                self.store.sweep()?;
+                self.store.sweep();
                 Ok(())
             }
         }

@@ -59,7 +59,7 @@ pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
     if store.derive()? {
         return Ok(Some(Chore::Derived));
     }
-    match store.sweep()? {
+    match store.sweep() {
         0 => Ok(None),
         files => Ok(Some(Chore::Removed { files })),
     }

@@ -96,7 +96,7 @@ impl Store {
         let kept = self.dead_files();
         let gone = old_dead.into_iter().filter(|path| !kept.contains(path));
         gone.chain(old_wals.into_iter().map(names::wal)).for_each(|path| self.discard(path, None));
-        self.sweep()?;
+        self.sweep();
         Ok(true)
     }
 

@@ -1,7 +1,6 @@
 //! Replacing MANIFEST, rotating the WAL, removing what nobody names any more.
 
 use crate::{
-    defects::{self, Defect},
     error::{Error, Result},
     format::{
         Kind,
@@ -135,20 +134,19 @@ impl Store {
 
     /// Removes what nobody names and nobody of this process reads. Readers in other processes hold
     /// their files open, or read MANIFEST again.
-    pub(crate) fn sweep(&self) -> Result<usize> {
+    pub(crate) fn sweep(&self) -> usize {
         let unused = |g: &Garbage| g.reader.as_ref().is_none_or(|r| r.strong_count() == 0);
-        let (now, later) = self.garbage.lock().drain(..).partition(unused);
-        *self.garbage.lock() = later;
-        let mut removed = 0;
-        for file in Vec::<Garbage>::from_iter(now) {
-            match remove_if_there(&*self.dir, &file.path) {
-                Ok(()) => removed += 1,
-                // An orphan costs space, not safety; the next writer tries again.
-                Err(_) if !defects::on(Defect::WalRemovedBeforeManifest) => {}
-                Err(error) => return Err(error),
+        let files = std::mem::take(&mut *self.garbage.lock());
+        let (mut removed, mut kept) = (0, Vec::new());
+        for file in files {
+            // A file that cannot be removed costs space, not safety: it is tried again.
+            match unused(&file).then(|| remove_if_there(&*self.dir, &file.path)) {
+                Some(Ok(())) => removed += 1,
+                Some(Err(_)) | None => kept.push(file),
             }
         }
-        Ok(removed)
+        self.garbage.lock().extend(kept);
+        removed
     }
 
     pub(crate) fn garbage_len(&self) -> usize {
