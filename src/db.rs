@@ -162,6 +162,37 @@ impl Db {
         Ok(())
     }
 
+    /// Builds every graph that is lacking: of segments on disk that have enough vectors, see
+    /// [`Options`]. A thread does this by default; search works meanwhile, and scans.
+    ///
+    /// ```
+    /// # use bowerbird::*;
+    /// # use std::sync::Arc;
+    /// # fn main() -> Result<()> {
+    /// let schema = Schema::new().space("text", 2, Metric::Dot);
+    /// let options = Options::default().graph_rows_min(2);
+    /// let db = Db::create_in(Arc::new(io::Memory::new()), schema, options)?;
+    /// db.batch()
+    ///     .put(Item::new(1u64).vector("text", [1.0, 0.0]))
+    ///     .put(Item::new(2u64).vector("text", [0.0, 1.0]))
+    ///     .commit()?;
+    /// db.flush()?;
+    /// db.index()?;
+    /// assert_eq!(db.stats().graph_parts, 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn index(&self) -> Result<()> {
+        self.index_with(&mut Progress::silent())
+    }
+
+    /// The same, with the progress of each graph in turn; cancelled, it keeps the graphs that are
+    /// finished.
+    ///
+    /// Commits, flushes and merges go on meanwhile. If somebody else is building, this waits.
+    pub fn index_with(&self, progress: &mut Progress<'_>) -> Result<()> {
+        self.store.index(progress)
+    }
+
     /// Does one unit of housekeeping, the most useful one; `None` if nothing is owed.
     ///
     /// A thread does this by default; see [`Maintenance`].
@@ -173,7 +204,7 @@ impl Db {
     pub fn stats(&self) -> Stats {
         let mut stats = self.store.stats();
         if let Some(keeper) = &*self.keeper {
-            stats.maintenance_error = keeper.last_error();
+            stats.maintenance_error = keeper.last_error().or(stats.maintenance_error);
         }
         stats
     }

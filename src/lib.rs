@@ -61,7 +61,7 @@
 //! | V3 | a commit that returned is there after a crash; one that did not is there whole or not at all |
 //! | V4 | a snapshot never changes |
 //! | V5 | in any version a key has at most one live row |
-//! | V6 | removing `derived/` changes no answer |
+//! | V6 | removing `derived/` changes no exact answer |
 //! | V7 | no result is dead, disallowed, excluded or repeated |
 //! | V8 | every returned score is finite; equal scores are ordered by key |
 //! | V9 | same snapshot, request and CPU: same answer |
@@ -109,10 +109,10 @@ pub use filter::{AttrRef, Where, attr};
 pub use item::{Event, Item, Value};
 pub use key::{Addr, Key, KeyKind, Row, Seq, Timestamp, UserId, days, hours, ms};
 pub use maintain::Chore;
-pub use options::{Durability, IoMode, Maintenance, Options, Verify};
+pub use options::{Durability, Graphs, IoMode, Maintenance, Options, Verify};
 pub use progress::Progress;
 pub use schema::{Attr, AttrType, Encoding, Metric, Schema, Space};
 pub use store::{
-    Cursor, Debt, Deed, History, HistoryQuery, Hit, Interaction, Like, Near, Page, Report,
-    Snapshot, Stats, verify_dir,
+    Cursor, Debt, Deed, History, HistoryQuery, Hit, Interaction, Like, Near, NearBatch, Page,
+    RecallCheck, RecallReport, Report, Selection, Snapshot, Stats, verify_dir,
 };

@@ -40,8 +40,12 @@ pub const FILTER_IN_MAX: usize = 1_000_000;
 pub const LIMIT_MAX: usize = 1_000_000;
 /// Most examples in one query by example.
 pub const EXAMPLES_MAX: usize = 10_000;
-/// Most worker threads of one query.
+/// Farthest that a graph is walked: beyond it a scan is hardly slower.
+pub const EFFORT_MAX: u32 = 10_000;
+/// Most worker threads of one query, and of building one graph.
 pub const THREADS_MAX: usize = 256;
+/// Parts with fewer vectors than this are scanned about as fast as a graph is walked.
+pub const GRAPH_ROWS_MIN: u32 = 10_000;
 /// Bytes under one checksum. Small enough to check at first touch, large enough to be cheap.
 pub const BLOCK_BYTES: usize = 64 << 10;
 /// Sections up to this size are checked when a file is opened.

@@ -1,17 +1,10 @@
-//! Housekeeping: one chore at a time, and the thread that does them.
+//! Housekeeping: one chore at a time, and the threads that do them.
 
-use crate::{
-    error::{Error, Result},
-    options::Durability,
-    progress::Progress,
-    store::Store,
-};
-use parking_lot::{Condvar, Mutex};
-use std::{
-    sync::{Arc, Weak},
-    thread::JoinHandle,
-    time::Duration,
-};
+mod keeper;
+
+pub(crate) use keeper::Keeper;
+
+use crate::{error::Result, options::Maintenance, progress::Progress, store::Store};
 
 /// A unit of housekeeping that was done.
 ///
@@ -38,6 +31,16 @@ pub enum Chore {
     },
     /// A derived file was made.
     Derived,
+    /// A graph was built.
+    Indexed {
+        /// Of so many vectors.
+        rows: u64,
+    },
+    /// The rows of a graph that is searched often were copied into memory, onto large pages.
+    Heated {
+        /// How many bytes.
+        bytes: u64,
+    },
     /// Files that nobody uses were removed.
     Removed {
         /// How many.
@@ -45,7 +48,7 @@ pub enum Chore {
     },
 }
 
-/// Does the most useful chore.
+/// Does the most useful chore. Where there are threads, one of its own builds the graphs.
 pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
     if store.sync_if_due()? {
         return Ok(Some(Chore::Synced));
@@ -59,107 +62,15 @@ pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
     if store.derive()? {
         return Ok(Some(Chore::Derived));
     }
+    let manual = store.options.maintenance == Maintenance::Manual;
+    if manual && let Some(rows) = store.index_next(&mut Progress::silent())? {
+        return Ok(Some(Chore::Indexed { rows }));
+    }
+    if manual && let Some(bytes) = store.heat_next(&mut Progress::silent())? {
+        return Ok(Some(Chore::Heated { bytes }));
+    }
     match store.sweep() {
         0 => Ok(None),
         files => Ok(Some(Chore::Removed { files })),
-    }
-}
-
-/// The thread of one open writer. It ends when the handle drops.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stop: bool,
-    work: bool,
-    error: Option<Error>,
-}
-
-/// Without a commit that asks for work, the thread looks this often.
-const IDLE: Duration = Duration::from_millis(200);
-
-impl Keeper {
-    pub(crate) fn start(store: &Arc<Store>) -> Result<Keeper> {
-        let shared = Arc::new(Shared::default());
-        let pause = match store.options.durability {
-            Durability::Buffered { max_delay } => max_delay.clamp(Duration::from_millis(1), IDLE),
-            _ => IDLE,
-        };
-        let (store, theirs) = (Arc::downgrade(store), shared.clone());
-        let thread = std::thread::Builder::new()
-            .name("bowerbird".into())
-            .spawn(move || keep(&store, &theirs, pause))
-            .map_err(|e| Error::io("starting a thread", "maintenance", e))?;
-        Ok(Keeper { shared, thread: Some(thread) })
-    }
-
-    /// Wakes the thread if a commit has made work.
-    pub(crate) fn notice(&self, store: &Store) {
-        if store.flush_is_due() {
-            self.shared.state.lock().work = true;
-            self.shared.wake.notify_one();
-        }
-    }
-
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.shared.state.lock().error.as_ref().map(ToString::to_string)
-    }
-}
-
-fn keep(store: &Weak<Store>, shared: &Shared, pause: Duration) {
-    loop {
-        {
-            let mut state = shared.state.lock();
-            if !state.stop && !state.work {
-                shared.wake.wait_for(&mut state, pause);
-            }
-            if state.stop {
-                return;
-            }
-            state.work = false;
-        }
-        let Some(store) = store.upgrade() else { return };
-        let done = work(&store, shared);
-        let mut state = shared.state.lock();
-        match done {
-            // What failed is tried again later, and is in `stats` until it works.
-            Err(error) => state.error = Some(error),
-            Ok(()) => state.error = None,
-        }
-    }
-}
-
-/// Chores until nothing is owed or the handle drops.
-fn work(store: &Store, shared: &Shared) -> Result<()> {
-    while !shared.state.lock().stop {
-        match once(store) {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(Error::Poisoned { .. } | Error::Forked) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.shared.state.lock().stop = true;
-        self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            // The thread has no panics of its own to report.
-            let _ = thread.join();
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    limits::MEMORY_LIMIT_MIN,
+    limits::{GRAPH_ROWS_MIN, MEMORY_LIMIT_MIN, THREADS_MAX},
 };
 use std::time::Duration;
 
@@ -83,6 +83,29 @@ pub enum Maintenance {
     Manual,
 }
 
+/// Which graphs are kept for approximate search: derived files, one for each segment and space.
+///
+/// A graph makes search faster and lets it miss a near item now and then. Spaces of bits have none.
+/// Opening for writing with another choice removes the graphs of the old one, and builds its own
+/// unhurriedly; a read-only handle uses any that it finds, unless this says `Off`.
+///
+/// ```
+/// use bowerbird::{Graphs, Options};
+/// let options = Options::default().graphs(Graphs::Compact);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Graphs {
+    /// Each row of a graph holds small codes of its neighbours too, so that one read serves a whole
+    /// step. About 1.5 to 2 times the size of vectors stored as `f32`.
+    #[default]
+    Fast,
+    /// Links only: small, and slower to walk.
+    Compact,
+    /// None: every search scans, and is exact.
+    Off,
+}
+
 /// How a database is opened. Start from `Options::default()` and change what matters.
 ///
 /// ```
@@ -106,6 +129,12 @@ pub struct Options {
     pub flush_bytes: u64,
     /// A damaged derived file is rebuilt instead of reported.
     pub rebuild_derived: bool,
+    /// Which graphs are kept.
+    pub graphs: Graphs,
+    /// Segments with fewer vectors in a space have no graph of it: they are scanned.
+    pub graph_rows_min: u32,
+    /// Threads that build one graph, 1 to 256. What is built does not depend on it.
+    pub build_threads: usize,
 }
 
 impl Default for Options {
@@ -118,6 +147,9 @@ impl Default for Options {
             memory_limit_bytes: 4 << 30,
             flush_bytes: crate::limits::FLUSH_BYTES,
             rebuild_derived: false,
+            graphs: Graphs::default(),
+            graph_rows_min: GRAPH_ROWS_MIN,
+            build_threads: 1,
         }
     }
 }
@@ -165,6 +197,24 @@ impl Options {
         self
     }
 
+    /// Sets which graphs are kept.
+    pub fn graphs(mut self, graphs: Graphs) -> Options {
+        self.graphs = graphs;
+        self
+    }
+
+    /// Sets how many vectors a segment needs to get a graph of a space.
+    pub fn graph_rows_min(mut self, rows: u32) -> Options {
+        self.graph_rows_min = rows;
+        self
+    }
+
+    /// Sets how many threads build a graph.
+    pub fn build_threads(mut self, threads: usize) -> Options {
+        self.build_threads = threads;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.memory_limit_bytes < MEMORY_LIMIT_MIN {
             let why = format!("is {}; at least {MEMORY_LIMIT_MIN}", self.memory_limit_bytes);
@@ -173,6 +223,10 @@ impl Options {
         if self.flush_bytes == 0 || self.flush_bytes > self.memory_limit_bytes / 2 {
             let why = format!("is {}; it must be 1 to half the memory limit", self.flush_bytes);
             return Err(Error::invalid("flush_bytes", why));
+        }
+        if !(1..=THREADS_MAX).contains(&self.build_threads) {
+            let why = format!("is {}; it must be 1 to {THREADS_MAX}", self.build_threads);
+            return Err(Error::invalid("build_threads", why));
         }
         Ok(())
     }

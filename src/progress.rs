@@ -30,6 +30,14 @@ impl<'a> Progress<'a> {
         Progress { report: None, done: 0, total: 0, reported: 0 }
     }
 
+    /// The same, but also cancelled when `go_on` says so, which is asked after every report.
+    pub(crate) fn watched<'b>(&'b mut self, mut go_on: impl FnMut() -> bool + 'b) -> Progress<'b> {
+        Progress::to(move |done, total| {
+            (self.done, self.total) = (done, total);
+            self.tell().is_ok() && go_on()
+        })
+    }
+
     /// Announces the amount of work, in whatever unit the caller of this counts.
     pub(crate) fn begin(&mut self, total: u64) -> Result<()> {
         (self.done, self.total, self.reported) = (0, total, 0);
@@ -44,6 +52,11 @@ impl<'a> Progress<'a> {
             return self.tell();
         }
         Ok(())
+    }
+
+    /// Asks whether to go on, with nothing more done.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        self.tell()
     }
 
     fn tell(&mut self) -> Result<()> {

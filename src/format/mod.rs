@@ -90,6 +90,10 @@ kinds! {
     ORIGIN = 70,
     BY_ITEM_STARTS = 71,
     BY_ITEM_EVENTS = 72,
+    GRAPH_META = 73,
+    GRAPH_NODES = 74,
+    GRAPH_DOORS = 75,
+    GRAPH_CENTER = 76,
 }
 
 impl Kind {

@@ -1,6 +1,6 @@
 //! The names of files: a fixed grammar, so that no path is ever built from user or file content (S1).
 
-use crate::limits::NUMBER_MAX;
+use crate::limits::{FIELDS_MAX, NUMBER_MAX};
 
 /// The root.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -36,6 +36,11 @@ pub(crate) fn derived(segment: u64, what: &str) -> String {
     format!("derived/{segment:06}.{what}")
 }
 
+/// `derived/000038.000002.graph`: the graph of segment 38 in space 2.
+pub(crate) fn graph(segment: u64, space: u16) -> String {
+    format!("derived/{segment:06}.{space:06}.graph")
+}
+
 /// The name of a file while it is being written.
 pub(crate) fn tmp(path: &str) -> String {
     format!("{path}.tmp")
@@ -51,11 +56,11 @@ pub(crate) fn parse(name: &str) -> Option<(u64, Option<u64>, &str)> {
     }
     let first = number(first)?;
     match rest.split_once('.') {
-        Some((second, ending)) if number(second).is_some() && ending == "dead" => {
-            Some((first, number(second), ending))
-        }
-        Some((ending, "tmp")) if is_ending(ending) => Some((first, None, "tmp")),
+        Some((second, "dead")) => number(second).map(|second| (first, Some(second), "dead")),
+        Some((second, "graph")) => space(second).map(|second| (first, Some(second), "graph")),
         Some((second, "dead.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
+        Some((second, "graph.tmp")) if space(second).is_some() => Some((first, None, "tmp")),
+        Some((ending, "tmp")) if is_ending(ending) => Some((first, None, "tmp")),
         None if is_ending(rest) => Some((first, None, rest)),
         _ => None,
     }
@@ -64,6 +69,11 @@ pub(crate) fn parse(name: &str) -> Option<(u64, Option<u64>, &str)> {
 /// The endings that this version makes. Others are not ours to remove, even beside our own.
 fn is_ending(text: &str) -> bool {
     ["wal", "seg", "art", "items"].contains(&text)
+}
+
+/// The number of a space, which is no larger than a field's can be.
+fn space(text: &str) -> Option<u64> {
+    number(text).filter(|space| *space < FIELDS_MAX.into())
 }
 
 /// Six digits or more, without a needless leading zero beyond six.
@@ -86,6 +96,8 @@ mod tests {
         assert_eq!(parse(&name(dead(38, 1_234_567))), Some((38, Some(1_234_567), "dead")));
         assert_eq!(parse(&name(tmp(&segment(38)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
+        assert_eq!(parse(&name(graph(38, 2))), Some((38, Some(2), "graph")));
+        assert_eq!(parse(&name(tmp(&graph(38, 2)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(artifact("sid", 3, 52))), Some((52, None, "art")));
         for stranger in [
             "",
@@ -96,6 +108,14 @@ mod tests {
             "000038.",
             "000038.bak",
             "a.b.c",
+            "000038.graph",
+            "000038.graph.tmp",
+            "000038.2.graph",
+            "000038.text.graph",
+            "000038.070000.graph",
+            "000038.000002.items",
+            "000038.000002.graph.bak",
+            "000038.000002.graph.tmp.tmp",
             "9223372036854775807.seg",
         ] {
             assert_eq!(parse(stranger), None, "{stranger}");

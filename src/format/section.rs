@@ -143,6 +143,28 @@ impl Section {
         }
     }
 
+    /// Whether all of it can be read in place, without copying.
+    pub(crate) fn in_memory(&self) -> bool {
+        match &self.data {
+            Data::Heap(_) => true,
+            Data::File { file, .. } => file.source.bytes().is_some(),
+        }
+    }
+
+    /// The bytes of `range`, if they are in memory or mapped, unchecked: good for nothing but asking
+    /// for them to be brought nearer.
+    pub(crate) fn peek(&self, range: Range<u64>) -> Option<&[u8]> {
+        let within = range.start <= range.end && range.end <= self.len;
+        match &self.data {
+            Data::Heap(bytes) => bytes.get(range.start as usize..range.end as usize),
+            Data::File { file, offset, .. } if within => file
+                .source
+                .bytes()?
+                .get((offset + range.start) as usize..(offset + range.end) as usize),
+            Data::File { .. } => None,
+        }
+    }
+
     /// All bytes.
     pub(crate) fn all(&self) -> Result<Slice<'_>> {
         self.read(0..self.len)

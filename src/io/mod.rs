@@ -11,6 +11,7 @@ mod bytes;
 pub(crate) mod disk;
 #[cfg(feature = "testing")]
 pub mod fault;
+pub(crate) mod hot;
 pub(crate) mod memory;
 mod rules;
 

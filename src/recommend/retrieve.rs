@@ -4,14 +4,23 @@ use crate::{
     error::{Error, Result},
     item::Value,
     key::{Addr, Timestamp},
-    limits::LIMIT_MAX,
+    limits::{EFFORT_MAX, LIMIT_MAX},
     recommend::{
         Allowed, Context, Found, Interest, Retrieve, counts::Counting, summarize::check_half_life,
     },
     schema::{AttrType, Space},
-    store::nearest,
+    search::scan::Blend,
+    store::{
+        check_number,
+        nearest::{self, Depth, Question},
+        sieve::Sieve,
+    },
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+/// How far graphs are walked unless the caller says: retrievers ask for many items, and misses are
+/// what later steps cannot repair.
+const EFFORT: u32 = 96;
 
 fn check_limit(name: &str, limit: usize) -> Result<()> {
     match limit {
@@ -20,24 +29,32 @@ fn check_limit(name: &str, limit: usize) -> Result<()> {
     }
 }
 
-/// Finds what is nearest to the interests in a space, exactly.
+/// Finds what is nearest to the interests in a space, by walks where there are graphs.
 ///
 /// Several interests share the limit by weight, each at least one, and take turns. Interests without
 /// a positive weight find nothing.
 ///
 /// ```
-/// let near = bowerbird::recommend::NearInterests::new("text", 500);
+/// let near = bowerbird::recommend::NearInterests::new("text", 500).effort(200);
 /// ```
 #[derive(Clone, Debug)]
 pub struct NearInterests {
     space: String,
     limit: usize,
+    effort: u32,
 }
 
 impl NearInterests {
     /// At most `limit` items.
     pub fn new(space: &str, limit: usize) -> NearInterests {
-        NearInterests { space: space.into(), limit }
+        NearInterests { space: space.into(), limit, effort: EFFORT }
+    }
+
+    /// How far graphs are walked, 1 to 10,000, as [`Near::effort`](crate::Near::effort) says; 96
+    /// unless set.
+    pub fn effort(mut self, effort: u32) -> NearInterests {
+        self.effort = effort;
+        self
     }
 }
 
@@ -48,7 +65,9 @@ impl Retrieve for NearInterests {
 
     fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()> {
         check_limit("NearInterests", self.limit)?;
-        let space = cx.snapshot.schema().find_space(&self.space)?;
+        check_number("effort of NearInterests", self.effort as usize, EFFORT_MAX as usize)?;
+        let space = cx.snapshot.space(&self.space)?;
+        let sieves = sieves(cx, allowed);
         let here = |i: &&Interest| i.space == self.space && i.weight > 0.0 && i.weight.is_finite();
         let interests: Vec<&Interest> = cx.interests.iter().filter(here).collect();
         let total: f64 = interests.iter().map(|i| f64::from(i.weight)).sum();
@@ -56,7 +75,7 @@ impl Retrieve for NearInterests {
         for interest in interests {
             let share = f64::from(interest.weight) / total * self.limit as f64;
             let share = (share.ceil() as usize).clamp(1, self.limit);
-            lists.push(nearest(cx, space, &interest.vector, allowed, share)?);
+            lists.push(nearest(cx, &space, &interest.vector, &sieves, (share, self.effort))?);
         }
         let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
         for place in 0..longest {
@@ -70,34 +89,49 @@ impl Retrieve for NearInterests {
     }
 }
 
-/// The nearest allowed items, exactly.
+fn sieves<'a>(cx: &Context<'a>, allowed: &'a Allowed) -> Vec<Sieve<'a>> {
+    let parts = cx.snapshot.version.parts.iter();
+    parts.zip(allowed.rows()).map(|(part, rows)| Sieve::only(part, rows)).collect()
+}
+
+/// The nearest allowed items.
 fn nearest(
     cx: &Context<'_>,
-    space: &Space,
+    space: &Arc<Space>,
     vector: &[f32],
-    allowed: &Allowed,
-    limit: usize,
+    sieves: &[Sieve<'_>],
+    (limit, effort): (usize, u32),
 ) -> Result<Vec<(Addr, f32)>> {
-    let query = nearest::prepare(space, vector, 1.0)?;
-    let hits = nearest::search(cx.snapshot, &[query], allowed.rows(), (limit, 1), None)?;
+    let queries = &[nearest::prepare(space, vector, 1.0)?];
+    let (blend, depth) = (Blend::Sum, Depth::Effort(effort));
+    let question = Question { queries, blend, limit, depth, after: None };
+    let (hits, _) = nearest::search(cx.snapshot, sieves, &question, 1)?;
     Ok(hits.into_iter().map(|hit| (hit.addr, hit.score)).collect())
 }
 
 /// Finds what is nearest to the request's item in a space; nothing without an item or its vector.
 ///
 /// ```
-/// let alike = bowerbird::recommend::SimilarTo::new("image", 100);
+/// let alike = bowerbird::recommend::SimilarTo::new("image", 100).effort(200);
 /// ```
 #[derive(Clone, Debug)]
 pub struct SimilarTo {
     space: String,
     limit: usize,
+    effort: u32,
 }
 
 impl SimilarTo {
     /// At most `limit` items.
     pub fn new(space: &str, limit: usize) -> SimilarTo {
-        SimilarTo { space: space.into(), limit }
+        SimilarTo { space: space.into(), limit, effort: EFFORT }
+    }
+
+    /// How far graphs are walked, 1 to 10,000, as [`Near::effort`](crate::Near::effort) says; 96
+    /// unless set.
+    pub fn effort(mut self, effort: u32) -> SimilarTo {
+        self.effort = effort;
+        self
     }
 }
 
@@ -108,12 +142,14 @@ impl Retrieve for SimilarTo {
 
     fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()> {
         check_limit("SimilarTo", self.limit)?;
-        let space = cx.snapshot.schema().find_space(&self.space)?;
+        check_number("effort of SimilarTo", self.effort as usize, EFFORT_MAX as usize)?;
+        let space = cx.snapshot.space(&self.space)?;
         let Some(item) = &cx.request.item else { return Ok(()) };
         let addr = cx.snapshot.find(item)?.ok_or_else(|| Error::missing("item", item))?;
         let mut vector = Vec::new();
         if cx.snapshot.vector(addr, &self.space, &mut vector)? {
-            for (addr, score) in nearest(cx, space, &vector, allowed, self.limit)? {
+            let (sieves, far) = (sieves(cx, allowed), (self.limit, self.effort));
+            for (addr, score) in nearest(cx, &space, &vector, &sieves, far)? {
                 found.push(addr, score);
             }
         }

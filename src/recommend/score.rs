@@ -38,14 +38,14 @@ impl Score for Similarity {
     }
 
     fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
-        let space = cx.snapshot.schema().find_space(&self.space)?;
+        let space = cx.snapshot.space(&self.space)?;
         let mut best: Vec<Option<f32>> = vec![None; scores.len()];
         let mut rows = vec![RoaringBitmap::new(); cx.snapshot.version.parts.len()];
         for addr in candidates.addrs() {
             rows[addr.part as usize].insert(addr.row.0);
         }
         for interest in cx.interests.iter().filter(|i| i.space == self.space) {
-            let query = [nearest::prepare(space, &interest.vector, interest.weight)?];
+            let query = [nearest::prepare(&space, &interest.vector, interest.weight)?];
             for (part, rows) in (0u32..).zip(&rows) {
                 let (Some(first), Some(last)) = (rows.min(), rows.max()) else { continue };
                 let segment = &cx.snapshot.version.parts[part as usize].segment;

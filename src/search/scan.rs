@@ -8,13 +8,20 @@ use crate::{
     vector::probe::Probe,
 };
 use roaring::RoaringBitmap;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// A prepared query in one space, and its weight in the sum.
 pub(crate) struct Query {
-    pub(crate) space: Space,
+    pub(crate) space: Arc<Space>,
     pub(crate) probe: Probe,
     pub(crate) weight: f32,
+}
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (space, weight) = (&self.space.name, self.weight);
+        f.debug_struct("Query").field("space", space).field("weight", &weight).finish()
+    }
 }
 
 /// Rows scored at a time: their scores stay in the first-level cache.
@@ -25,18 +32,30 @@ const BLOCK_ROWS: u32 = 1024;
 pub(crate) enum Rows<'a> {
     All,
     Only(&'a RoaringBitmap),
+    /// Ascending.
+    List(&'a [u32]),
+    Where(&'a dyn Fn(u32) -> bool),
+}
+
+/// How several queries make one score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blend {
+    /// The weighted sum; queries may be in different spaces.
+    Sum,
+    /// The best of them; all are in one space.
+    Best,
 }
 
 /// Scores the allowed rows of `range` and offers them to `top`. A row must have a vector in every
 /// space that is asked for.
 pub(crate) fn scan(
     segment: &Segment,
-    queries: &[Query],
+    (queries, blend): (&[Query], Blend),
     rows: Rows<'_>,
     range: Range<u32>,
     top: &mut Top,
 ) -> Result<()> {
-    scored(segment, queries, rows, range, &mut |rows, scores| match is_run(rows) {
+    blended(segment, (queries, blend), rows, range, &mut |rows, scores| match is_run(rows) {
         true => top.push_block(rows[0], scores),
         false => rows.iter().zip(scores).for_each(|(row, score)| top.push(*score, *row)),
     })
@@ -47,10 +66,21 @@ fn is_run(rows: &[u32]) -> bool {
     rows.first().zip(rows.last()).is_some_and(|(a, b)| (b - a) as usize + 1 == rows.len())
 }
 
-/// Scores the allowed rows of `range`, block by block, ascending by row.
+/// Scores the allowed rows of `range`, block by block, ascending by row; scores are weighted sums.
 pub(crate) fn scored(
     segment: &Segment,
     queries: &[Query],
+    rows: Rows<'_>,
+    range: Range<u32>,
+    visit: &mut dyn FnMut(&[u32], &[f32]),
+) -> Result<()> {
+    blended(segment, (queries, Blend::Sum), rows, range, visit)
+}
+
+/// The same, with scores put together as `blend` says.
+pub(crate) fn blended(
+    segment: &Segment,
+    (queries, blend): (&[Query], Blend),
     rows: Rows<'_>,
     range: Range<u32>,
     visit: &mut dyn FnMut(&[u32], &[f32]),
@@ -62,16 +92,9 @@ pub(crate) fn scored(
             None => return Ok(()),
         }
     }
-    let mut start = range.start;
-    let (mut block, mut sums) = (Vec::new(), Vec::new());
-    while start < range.end {
-        let end = range.end.min(start.saturating_add(BLOCK_ROWS));
-        block.clear();
-        match rows {
-            Rows::All => block.extend(start..end),
-            Rows::Only(bitmap) => block.extend(bitmap.range(start..end)),
-        }
-        start = end;
+    let mut blocks = Blocks::new(rows, range);
+    let (mut block, mut sums, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    while blocks.next(&mut block) {
         for column in &columns {
             column.keep_present(&mut block);
         }
@@ -80,12 +103,71 @@ pub(crate) fn scored(
         }
         sums.clear();
         sums.resize(block.len(), 0.0);
-        for column in &mut columns {
-            column.add(&block, &mut sums)?;
+        for (at, column) in columns.iter_mut().enumerate() {
+            if blend == Blend::Sum || at == 0 {
+                column.add(&block, &mut sums)?;
+                continue;
+            }
+            others.clear();
+            others.resize(block.len(), 0.0);
+            column.add(&block, &mut others)?;
+            sums.iter_mut().zip(&others).for_each(|(best, score)| *best = best.max(*score));
         }
         visit(&block, &sums);
     }
     Ok(())
+}
+
+/// The rows to look at, a block at a time.
+struct Blocks<'a> {
+    range: Range<u32>,
+    rows: Left<'a>,
+}
+
+enum Left<'a> {
+    All,
+    Only(roaring::bitmap::Iter<'a>),
+    List(&'a [u32]),
+    Where(&'a dyn Fn(u32) -> bool),
+}
+
+impl<'a> Blocks<'a> {
+    fn new(rows: Rows<'a>, range: Range<u32>) -> Blocks<'a> {
+        let rows = match rows {
+            Rows::All => Left::All,
+            Rows::Only(bitmap) => Left::Only(bitmap.range(range.clone())),
+            Rows::List(list) => {
+                let place = |row| list.partition_point(|one| *one < row);
+                Left::List(&list[place(range.start)..place(range.end)])
+            }
+            Rows::Where(allowed) => Left::Where(allowed),
+        };
+        Blocks { range, rows }
+    }
+
+    /// Puts the next rows into `block`, perhaps none; `false` after the last.
+    fn next(&mut self, block: &mut Vec<u32>) -> bool {
+        block.clear();
+        let start = self.range.start;
+        let end = self.range.end.min(start.saturating_add(BLOCK_ROWS));
+        match &mut self.rows {
+            Left::Only(rows) => block.extend(rows.by_ref().take(BLOCK_ROWS as usize)),
+            Left::List(list) => {
+                let (now, rest) = list.split_at(list.len().min(BLOCK_ROWS as usize));
+                block.extend(now);
+                *list = rest;
+            }
+            Left::All => block.extend(start..end),
+            Left::Where(allowed) => block.extend((start..end).filter(|row| allowed(*row))),
+        }
+        match self.rows {
+            Left::Only(_) | Left::List(_) => !block.is_empty(),
+            Left::All | Left::Where(_) => {
+                self.range.start = end;
+                start < end
+            }
+        }
+    }
 }
 
 /// One space of one segment with its query.

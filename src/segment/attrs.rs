@@ -7,7 +7,10 @@
 use crate::{
     error::Result,
     filter::{Operand, Resolved},
-    format::{Kind, section::Section},
+    format::{
+        Kind,
+        section::{Section, Slice},
+    },
     item::Value,
     key::Timestamp,
     schema::AttrType,
@@ -21,13 +24,13 @@ pub(crate) const NO_CODE: u32 = u32::MAX;
 
 impl Segment {
     /// The type an attribute has here, if any row has it.
-    fn attr_type(&self, attr: u16) -> Option<(u16, u32)> {
+    pub(super) fn attr_type(&self, attr: u16) -> Option<(u16, u32)> {
         let at = self.meta.fields.binary_search_by_key(&attr, |f| f.id).ok()?;
         Some((self.meta.fields[at].ty, self.meta.fields[at].count))
     }
 
     /// A bitmap over the rows, read once and kept: single rows ask for it again and again.
-    fn bitmap(&self, kind: Kind, attr: u16) -> Result<Arc<RoaringBitmap>> {
+    pub(super) fn bitmap(&self, kind: Kind, attr: u16) -> Result<Arc<RoaringBitmap>> {
         if let Some(bitmap) = self.bitmaps.lock().get(&(kind, attr)) {
             return Ok(bitmap.clone());
         }
@@ -163,11 +166,17 @@ impl Segment {
     }
 
     /// The rows of one term.
-    fn posting(&self, attr: u16, term: u32) -> Result<RoaringBitmap> {
+    pub(super) fn posting(&self, attr: u16, term: u32) -> Result<RoaringBitmap> {
+        let (postings, bytes) = self.posting_bytes(attr, term)?;
+        read_bitmap(postings, &bytes, self.rows())
+    }
+
+    /// The same, as it is stored.
+    pub(super) fn posting_bytes(&self, attr: u16, term: u32) -> Result<(&Section, Slice<'_>)> {
         let starts = self.sections.need(Kind::POSTING_STARTS, attr)?;
         let pair = starts.column::<u64>(term.into()..u64::from(term) + 2)?;
         let postings = self.sections.need(Kind::POSTINGS, attr)?;
-        read_bitmap(postings, &postings.read(pair[0]..pair[1])?, self.rows())
+        Ok((postings, postings.read(pair[0]..pair[1])?))
     }
 
     /// Rows whose value lies between two bounds, both inclusive.
@@ -192,22 +201,13 @@ impl Segment {
         low: Option<&Operand>,
         high: Option<&Operand>,
     ) -> Result<RoaringBitmap> {
-        let values = self.sections.need(Kind::VALUES, attr)?;
-        let float = self.attr_type(attr).is_some_and(|(ty, _)| ty == 18);
-        let compare = |bits: i64, bound: &Operand| match bound {
-            Operand::Int(bound) if !float => bits.cmp(bound),
-            Operand::Int(bound) => f64::from_bits(bits.cast_unsigned()).total_cmp(&(*bound as f64)),
-            Operand::Float(bound) => f64::from_bits(bits.cast_unsigned()).total_cmp(bound),
-            Operand::Bool(_) | Operand::Text(_) => Ordering::Less,
-        };
-        let sorted = self.sections.need(Kind::SORTED, attr)?;
-        let row = |at: u32| self.row_in_order(sorted, at);
-        let value = |at: u32| values.get::<i64>(row(at)?.into());
-        let range = bounds(count, low, high, |at, bound| Ok(compare(value(at)?, bound)))?;
+        let range = self.numbers_range(attr, count, low, high)?;
         if u64::from(range.end - range.start) * 8 > u64::from(self.rows()) {
+            let values = self.sections.need(Kind::VALUES, attr)?;
+            let float = self.attr_type(attr).is_some_and(|(ty, _)| ty == 18);
             let inside = |bits: i64| {
-                low.is_none_or(|low| compare(bits, low).is_ge())
-                    && high.is_none_or(|high| compare(bits, high).is_le())
+                low.is_none_or(|low| compare(float, bits, low).is_ge())
+                    && high.is_none_or(|high| compare(float, bits, high).is_le())
             };
             let all = values.column::<i64>(0..self.rows().into())?;
             let rows = (0..self.rows()).zip(all.iter()).filter(|(_, v)| inside(**v)).map(|p| p.0);
@@ -215,7 +215,23 @@ impl Segment {
                 RoaringBitmap::from_sorted_iter(rows).unwrap_or_default() & self.present(attr)?
             );
         }
-        self.rows_in_order(sorted, range)
+        let rows = self.rows_in_order(self.sections.need(Kind::SORTED, attr)?, range)?;
+        Ok(RoaringBitmap::from_sorted_iter(rows).unwrap_or_default())
+    }
+
+    /// Where the numbers between two bounds are in the order of the values.
+    pub(super) fn numbers_range(
+        &self,
+        attr: u16,
+        count: u32,
+        low: Option<&Operand>,
+        high: Option<&Operand>,
+    ) -> Result<Range<u32>> {
+        let values = self.sections.need(Kind::VALUES, attr)?;
+        let float = self.attr_type(attr).is_some_and(|(ty, _)| ty == 18);
+        let sorted = self.sections.need(Kind::SORTED, attr)?;
+        let value = |at: u32| values.get::<i64>(self.row_in_order(sorted, at)?.into());
+        bounds(count, low, high, |at, bound| Ok(compare(float, value(at)?, bound)))
     }
 
     fn texts_between(
@@ -225,12 +241,24 @@ impl Segment {
         low: Option<&Operand>,
         high: Option<&Operand>,
     ) -> Result<RoaringBitmap> {
+        let range = self.texts_range(attr, count, low, high)?;
+        let rows = self.rows_in_order(self.sections.need(Kind::SORTED, attr)?, range)?;
+        Ok(RoaringBitmap::from_sorted_iter(rows).unwrap_or_default())
+    }
+
+    /// Where the texts between two bounds are in the order of the texts.
+    pub(super) fn texts_range(
+        &self,
+        attr: u16,
+        count: u32,
+        low: Option<&Operand>,
+        high: Option<&Operand>,
+    ) -> Result<Range<u32>> {
         let (texts, sorted) = (self.texts(attr)?, self.sections.need(Kind::SORTED, attr)?);
-        let range = bounds(count, low, high, |at, bound| {
+        bounds(count, low, high, |at, bound| {
             let row = self.row_in_order(sorted, at)?;
             Ok((*texts.text(row)?).cmp(text_of(bound)))
-        })?;
-        self.rows_in_order(sorted, range)
+        })
     }
 
     fn terms_between(
@@ -239,14 +267,23 @@ impl Segment {
         low: Option<&Operand>,
         high: Option<&Operand>,
     ) -> Result<RoaringBitmap> {
-        let terms = self.terms(attr)?;
-        let compare = |at, bound: &Operand| Ok((*terms.text(at)?).cmp(text_of(bound)));
-        let range = bounds(terms.len(), low, high, compare)?;
         let mut rows = RoaringBitmap::new();
-        for term in range {
+        for term in self.terms_range(attr, low, high)? {
             rows |= self.posting(attr, term)?;
         }
         Ok(rows)
+    }
+
+    /// The terms between two bounds.
+    pub(super) fn terms_range(
+        &self,
+        attr: u16,
+        low: Option<&Operand>,
+        high: Option<&Operand>,
+    ) -> Result<Range<u32>> {
+        let terms = self.terms(attr)?;
+        let compare = |at, bound: &Operand| Ok((*terms.text(at)?).cmp(text_of(bound)));
+        bounds(terms.len(), low, high, compare)
     }
 
     /// The rows with the largest values of a time attribute up to `until`, among `rows`: values and
@@ -290,18 +327,29 @@ impl Segment {
         Ok(row)
     }
 
-    fn rows_in_order(&self, sorted: &Section, range: Range<u32>) -> Result<RoaringBitmap> {
+    /// The rows at some places of the order of the values, ascending.
+    pub(super) fn rows_in_order(&self, sorted: &Section, range: Range<u32>) -> Result<Vec<u32>> {
         let mut rows = sorted.column::<u32>(range.start.into()..range.end.into())?.to_vec();
         rows.sort_unstable();
         if rows.last() >= Some(&self.rows()) {
             return Err(sorted.corrupt(0, "a row that does not exist").into());
         }
         rows.dedup();
-        Ok(RoaringBitmap::from_sorted_iter(rows).unwrap_or_default())
+        Ok(rows)
     }
 }
 
-fn text_of(bound: &Operand) -> &[u8] {
+/// How a stored number, an int or a float by its bits, compares with an operand.
+fn compare(float: bool, bits: i64, bound: &Operand) -> Ordering {
+    match bound {
+        Operand::Int(bound) if !float => bits.cmp(bound),
+        Operand::Int(bound) => f64::from_bits(bits.cast_unsigned()).total_cmp(&(*bound as f64)),
+        Operand::Float(bound) => f64::from_bits(bits.cast_unsigned()).total_cmp(bound),
+        Operand::Bool(_) | Operand::Text(_) => Ordering::Less,
+    }
+}
+
+pub(super) fn text_of(bound: &Operand) -> &[u8] {
     match bound {
         Operand::Text(text) => text.as_bytes(),
         _ => &[],

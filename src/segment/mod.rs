@@ -7,16 +7,21 @@
 //! binary search.
 
 pub(crate) mod attrs;
+pub(crate) mod bits;
 pub(crate) mod build;
 mod check;
 mod columns;
 pub(crate) mod dead;
+mod estimate;
 pub(crate) mod events;
+mod few;
 mod gather;
 pub(crate) mod merge;
+pub(crate) mod predicate;
 pub(crate) mod source;
 
 pub(crate) use columns::Strings;
+pub(crate) use estimate::Estimate;
 
 use crate::{
     error::{Corruption, Result},
@@ -187,7 +192,16 @@ impl Segment {
 
     /// The key of a row.
     pub(crate) fn key(&self, row: u32) -> Result<Key> {
-        self.keys()?.key(row)
+        match &self.bounds {
+            // Ascending numbers without a gap: nothing has to be read.
+            Some((Key::Id(first), Key::Id(last)))
+                if last.checked_sub(*first) == Some(u64::from(self.rows() - 1))
+                    && row < self.rows() =>
+            {
+                Ok(Key::Id(first + u64::from(row)))
+            }
+            _ => self.keys()?.key(row),
+        }
     }
 
     /// The row of a key, dead or alive.
@@ -244,6 +258,24 @@ impl<'a> Stored<'a> {
     /// The stored bytes of positions `from..to`.
     pub(crate) fn read(&self, from: u32, to: u32) -> Result<Slice<'a>> {
         self.vectors.read(u64::from(from) * self.row_bytes..u64::from(to) * self.row_bytes)
+    }
+
+    /// Asks for the vector at a place to be brought nearer.
+    pub(crate) fn touch(&self, place: u32) {
+        let (from, to) = (u64::from(place), u64::from(place) + 1);
+        if let Some(bytes) = self.vectors.peek(from * self.row_bytes..to * self.row_bytes) {
+            crate::vector::kernel::hop::touch(bytes);
+        }
+    }
+
+    /// Whether every row has a vector, so that places are rows.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rows.is_none()
+    }
+
+    /// Whose vector is at a place.
+    pub(crate) fn row(&self, place: u32) -> Result<u32> {
+        self.rows.map_or(Ok(place), |rows| rows.get::<u32>(place.into()))
     }
 
     /// Where a row's vector is.

@@ -1,34 +1,23 @@
-//! The events of a segment by item: a derived file, found and proven. FORMAT.md chapter 9.
-//!
-//! It says in its ORIGIN section from which segment (by number, nonce and checksum) and by which recipe
-//! it was made; one that does not fit is not used.
+//! The events of a segment by item: a derived file. FORMAT.md chapter 9.
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     format::{
-        Kind, codec,
+        Kind,
         columns::raw,
-        envelope::{FileKind, Header, OpenMode, Sections},
-        manifest::FileRef,
-        names, sink,
+        envelope::{OpenMode, Sections},
+        names,
     },
     io::Dir,
-    options::Verify,
     segment::Segment,
+    store::origin,
 };
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The ending of its file.
 pub(crate) const BY_ITEM: &str = "items";
 /// Changes when the content would.
 const RECIPE: &str = "by_item/1";
-/// What a derived file was made from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Origin {
-    segment: FileRef,
-    recipe: String,
-}
 
 /// The events of a segment by item: for each item of its list, where its events are.
 #[derive(Debug)]
@@ -50,8 +39,7 @@ impl ByItem {
     }
 }
 
-/// Opens what was derived from a segment, if it is there and fits. With `rebuild`, a damaged file is
-/// as good as none, so all of it is read now: damage seen later could only be reported.
+/// Opens what was derived from a segment, if it is there and fits; see [`origin::adopt`].
 pub(crate) fn adopt(
     dir: &dyn Dir,
     mode: &OpenMode,
@@ -59,14 +47,7 @@ pub(crate) fn adopt(
     segment: &Segment,
     rebuild: bool,
 ) -> Result<Option<Arc<ByItem>>> {
-    let mut mode = mode.clone();
-    if rebuild && mode.verify == Verify::FirstTouch {
-        mode.verify = Verify::Open;
-    }
-    match open(dir, &mode, db, segment) {
-        Err(Error::Corrupt(_)) if rebuild => Ok(None),
-        opened => opened,
-    }
+    origin::adopt(mode, rebuild, |mode| open(dir, mode, db, segment))
 }
 
 fn open(
@@ -75,27 +56,16 @@ fn open(
     db: &[u8; 16],
     segment: &Segment,
 ) -> Result<Option<Arc<ByItem>>> {
-    let Some(file) = segment.file() else { return Ok(None) };
     let path = names::derived(segment.uid, BY_ITEM);
-    let sections = match Sections::open(dir, &path, FileKind::Derived, None, mode) {
-        Ok(sections) => sections,
-        Err(error) if error.is_absent() => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let section = sections.need(Kind::ORIGIN, 0)?;
-    let origin: Origin =
-        codec::decode(&section.all()?).map_err(|why| section.corrupt(0, "origin").found(why))?;
-    let ours = sections.header.is_some_and(|header| header.db == *db);
-    if !ours || origin != (Origin { segment: file, recipe: RECIPE.into() }) {
-        return Ok(None);
-    }
-    let starts = sections.need(Kind::BY_ITEM_STARTS, 0)?.len;
+    let sections = origin::open(dir, mode, db, segment, (&path, &[RECIPE.to_owned()]))?;
+    let Some(sections) = sections else { return Ok(None) };
+    let starts = sections.need(Kind::BY_ITEM_STARTS, 0)?;
     let events = sections.need(Kind::BY_ITEM_EVENTS, 0)?.len;
     let meta = &segment.meta;
     let whole =
-        (u64::from(meta.event_items) + 1) * 4 == starts && u64::from(meta.events) * 4 == events;
+        (u64::from(meta.event_items) + 1) * 4 == starts.len && u64::from(meta.events) * 4 == events;
     if !whole {
-        return Err(section.corrupt(0, "sections whose lengths do not fit the segment").into());
+        return Err(starts.corrupt(0, "sections whose lengths do not fit the segment").into());
     }
     Ok(Some(Arc::new(ByItem { sections })))
 }
@@ -112,14 +82,8 @@ pub(crate) fn write(
     };
     let items = events.block(0..events.count)?.items;
     let (starts, order) = group(&items, segment.meta.event_items);
-    let mut origin = Vec::new();
-    codec::encode(&Origin { segment: file, recipe: RECIPE.into() }, &mut origin)
-        .map_err(|why| Error::invalid("origin", why))?;
-    let (id, nonce) = (segment.uid, dir.nonce()?);
-    let header = Header::new(FileKind::Derived, db, id, nonce);
     let path = names::derived(segment.uid, BY_ITEM);
-    sink::publish(dir, &path, header, |sink| {
-        sink.section(Kind::ORIGIN, 0, &origin)?;
+    origin::publish(dir, db, file, (&path, RECIPE), |sink| {
         sink.section(Kind::BY_ITEM_STARTS, 0, raw(&starts))?;
         sink.section(Kind::BY_ITEM_EVENTS, 0, raw(&order))
     })?;

@@ -50,7 +50,10 @@ impl Store {
             let _writer = self.writer.lock();
             self.change_root(|root| root.schema = schema.clone())?;
             let now = self.current();
-            self.swap(Version { schema: Arc::new(schema), ..(*now).clone() });
+            let mut parts = now.parts.clone();
+            let dropped = parts.iter_mut().flat_map(|part| part.drop_graphs(&schema));
+            dropped.for_each(|path| self.discard(path, None));
+            self.swap(Version { schema: Arc::new(schema), parts, ..(*now).clone() });
             Ok(())
         })
     }

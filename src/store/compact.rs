@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
     segment::dead::Dead,
     store::{
-        Store, by_item, flush,
+        Store, by_item, flush, seeds,
         version::{Part, Version},
     },
 };
@@ -111,13 +111,19 @@ impl Store {
             self.current()
         };
         let inputs: Vec<&Part> = version.parts[range.clone()].iter().collect();
-        let segment = self.write_segment(&version, &inputs, progress)?;
+        let merged = match self.write_segment(&version, &inputs, progress)? {
+            Some((segment, rows)) => {
+                let mut part = Part::new(segment, Dead::default());
+                seeds::sow(&mut part, &inputs, &rows, (&version, &self.options))?;
+                Some(part)
+            }
+            None => None,
+        };
         let ids: Vec<u64> = inputs.iter().map(|part| part.segment.uid).collect();
-        let file = segment.as_ref().and_then(|segment| segment.file());
+        let file = merged.as_ref().and_then(|part| part.segment.file());
         let replaced = self.replace_in_root(&ids, file)?;
         let writer = self.writer.lock();
         let now = self.current();
-        let merged = segment.map(|segment| Part::new(segment, Dead::default()));
         let merged = match merged {
             Some(part) => Some(flush::carry(part, &inputs, &now, &writer)?),
             None => None,
@@ -133,6 +139,7 @@ impl Store {
             if part.by_item.is_some() {
                 self.discard(names::derived(id, by_item::BY_ITEM), None);
             }
+            part.graph_files().for_each(|path| self.discard(path, None));
         }
         Ok(ids.len())
     }

@@ -1,17 +1,17 @@
 //! Files that can be computed again: which a part has, lacks, or must drop. FORMAT.md chapter 9.
 //!
-//! A derived file is found, not listed: it says in its ORIGIN section from which segment (by number,
-//! nonce and checksum) and by which recipe it was made. One that does not fit is removed by the next
-//! writer; one that is missing costs time only. A damaged one is an error, unless
+//! A derived file is found, not listed: it says in its ORIGIN section from which segment and by which
+//! recipe it was made. One that does not fit is removed by the next writer; one that is missing costs time only. A damaged one is an error, unless
 //! `Options::rebuild_derived` says to build it again: a silent fallback would hide a failing disk.
 //!
-//! So far there is one: the events of a segment by item.
+//! There are two: the events of a segment by item, here and in `by_item`, and its graphs, in `graphs`
+//! and `index`.
 
 use crate::{
     error::Result,
     key::Key,
     store::{
-        Store, by_item,
+        Store, by_item, graphs,
         version::{Part, Version},
     },
 };
@@ -38,6 +38,21 @@ impl Part {
 }
 
 impl Store {
+    /// Opens what another process has derived since; says whether there was anything.
+    pub(crate) fn adopt_derived(&self, version: &mut Version) -> Result<bool> {
+        let (mode, db, mut any) = (&self.mode, &self.db, false);
+        for part in version.parts.iter_mut().filter(|part| !part.on_heap()) {
+            if part.lacks_by_item() {
+                let rebuild = self.options.rebuild_derived;
+                part.by_item = by_item::adopt(&*self.dir, mode, db, &part.segment, rebuild)?;
+                any |= part.by_item.is_some();
+            }
+            let what = (part, &*version.schema);
+            any |= graphs::adopt_all(&*self.dir, mode, db, what, &self.options)?;
+        }
+        Ok(any)
+    }
+
     /// Derives what the first part that lacks something lacks; says whether there was one.
     pub(crate) fn derive(&self) -> Result<bool> {
         self.chore(|| {

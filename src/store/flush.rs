@@ -27,6 +27,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// For each row of a merged segment, the part that it came from and its row there.
+type Moved = Vec<(u32, u32)>;
+
 /// What a flush has written.
 #[derive(Default)]
 pub(crate) struct Flushed {
@@ -124,7 +127,8 @@ impl Store {
             }
         }
         let heap: Vec<&Part> = version.heap_parts().collect();
-        flushed.segment = self.write_segment(version, &heap, progress)?;
+        let written = self.write_segment(version, &heap, progress)?;
+        flushed.segment = written.map(|(segment, _)| segment);
         Ok(flushed)
     }
 
@@ -135,13 +139,14 @@ impl Store {
         sink::publish(&*self.dir, &path, header, |sink| part.dead.save(sink))
     }
 
-    /// Merges parts into a new file; nothing if all of them is dead.
+    /// Merges parts into a new file, and says for each row of it from which part and row it came;
+    /// nothing if all of them is dead.
     pub(crate) fn write_segment(
         &self,
         version: &Version,
         parts: &[&Part],
         progress: &mut Progress<'_>,
-    ) -> Result<Option<Arc<Segment>>> {
+    ) -> Result<Option<(Arc<Segment>, Moved)>> {
         let sources = apply::sources(parts);
         let plan = merge::plan(&sources)?;
         if plan.rows.is_empty() && plan.events.is_empty() {
@@ -155,7 +160,7 @@ impl Store {
         })?;
         let expected = Some((&self.db, file));
         let sections = Sections::open(&*self.dir, &path, FileKind::Segment, expected, &self.mode)?;
-        Ok(Some(Arc::new(Segment::open(sections, id)?)))
+        Ok(Some((Arc::new(Segment::open(sections, id)?), plan.rows)))
     }
 
     /// Swaps in a version that has the new segment in place of the heap parts it was made from.

@@ -9,12 +9,15 @@
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
-//! | `derived`, `by_item`, `memo` | what can be computed again: on disk, in memory |
+//! | `derived`, `origin`, `by_item`, `memo` | what can be computed again: on disk, in memory |
+//! | `graphs`, `index`, `seeds` | which graphs there are; building one; what the next grows from |
 //! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
-//! Locks are taken in this order: `chores`, `writer`, `root`, `current`. No lock is on the read path but
-//! the one that guards the pointer to the current version.
+//! Locks are taken in this order: `building`, `chores`, `writer`, `root`, `current`; then
+//! `failures` and `garbage`, under which no lock is taken. `building` is held for as long as a graph
+//! takes, so nobody waits for it but others who would build. No lock is on the read path but the one that
+//! guards the pointer to the current version.
 
 mod apply;
 mod artifacts;
@@ -25,14 +28,24 @@ pub(crate) mod compact;
 pub(crate) mod derived;
 mod encode;
 mod flush;
+mod graphs;
 mod history;
+mod index;
 mod item_history;
+mod knobs;
 mod memo;
 mod near;
+mod near_batch;
 pub(crate) mod nearest;
+mod origin;
+mod recall;
 mod recover;
 mod root;
+mod seeds;
+mod selection;
+pub(crate) mod sieve;
 mod snapshot;
+mod spread;
 mod stats;
 mod verify;
 pub(crate) mod version;
@@ -40,8 +53,12 @@ mod wal;
 
 pub use history::{Deed, History, HistoryQuery};
 pub use item_history::Interaction;
+pub(crate) use knobs::check_number;
 pub use near::{Like, Near, Page};
+pub use near_batch::NearBatch;
 pub use nearest::{Cursor, Hit};
+pub use recall::{RecallCheck, RecallReport};
+pub use selection::Selection;
 pub use snapshot::Snapshot;
 pub use stats::{Debt, Stats};
 pub use verify::{Report, verify_dir};
@@ -59,6 +76,7 @@ use crate::{
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -80,6 +98,10 @@ pub(crate) struct Store {
     root: Mutex<Manifest>,
     /// One chore at a time: flush, compaction, checkpoint, artifacts, schema.
     chores: Mutex<()>,
+    /// One graph at a time is built.
+    building: Mutex<()>,
+    /// Graphs that could not be built, by segment and space.
+    failures: Mutex<BTreeMap<(u64, u16), index::Failure>>,
     next_id: AtomicU64,
     next_heap: AtomicU64,
     garbage: Mutex<Vec<root::Garbage>>,
@@ -166,6 +188,8 @@ impl Store {
             writer: Mutex::new(writer),
             queue: Mutex::default(),
             chores: Mutex::default(),
+            building: Mutex::default(),
+            failures: Mutex::default(),
             garbage: Mutex::default(),
             pid: std::process::id(),
             _lock: lock,

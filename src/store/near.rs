@@ -2,20 +2,23 @@
 
 use crate::{
     error::{Error, Result},
-    filter::Where,
     item::Value,
     key::Key,
-    limits::{EXAMPLES_MAX, LIMIT_MAX, THREADS_MAX},
+    limits::{EXAMPLES_MAX, LIMIT_MAX},
     schema::{AttrType, Metric, Space},
-    search::scan::Query,
+    search::{
+        graph::walk::Cost,
+        scan::{Blend, Query},
+    },
     store::{
-        nearest::{self, Cursor, Groups, Hit},
+        knobs::{self, Knobs, check_number},
+        nearest::{self, Cursor, Depth, Groups, Hit, Question},
+        sieve::Sieve,
         snapshot::Snapshot,
     },
     vector::probe::Probe,
 };
-use roaring::RoaringBitmap;
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// Some hits, and where the next ones begin.
 ///
@@ -58,6 +61,10 @@ impl Like {
 
 /// A question for the nearest items, put together by chaining and answered by [`Near::run`].
 ///
+/// Where there are graphs they are walked, which takes a small part of the time of a scan and may
+/// miss an item: how rarely is up to [`Near::effort`] or [`Near::recall`], and [`Near::exact`] does
+/// without. Scores are exact either way.
+///
 /// ```
 /// # use bowerbird::*;
 /// # fn main() -> Result<()> {
@@ -66,7 +73,7 @@ impl Like {
 ///     .near("text", &[0.6, 0.8])
 ///     .filter(attr("genre").is("jazz"))
 ///     .group_by("genre", 3)
-///     .threads(2)
+///     .effort(100)
 ///     .limit(10)
 ///     .run()?;
 /// # Ok(()) }
@@ -74,14 +81,14 @@ impl Like {
 #[derive(Debug)]
 #[must_use = "nothing is searched before `run` or `page`"]
 pub struct Near<'s> {
-    snapshot: &'s Snapshot,
-    queries: Result<Vec<(Space, Vec<f32>, f32)>>,
-    exclude: Vec<Key>,
-    filter: Where,
-    limit: usize,
-    threads: usize,
-    group: Option<(String, usize)>,
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) queries: Result<Vec<Query>>,
+    pub(super) blend: Blend,
+    pub(super) knobs: Knobs<'s>,
+    pub(super) group: Option<(String, usize)>,
 }
+
+knobs::setters!(Near);
 
 impl Snapshot {
     /// The items nearest to a vector in a space.
@@ -89,8 +96,33 @@ impl Snapshot {
     /// Errors of the arguments are reported by `run`: `NotFound` for the space, `Invalid` for a
     /// vector of the wrong dimension or with numbers that are not finite.
     pub fn near(&self, space: &str, query: &[f32]) -> Near<'_> {
-        let queries = self.schema().find_space(space).cloned();
-        self.ask(queries.map(|space| vec![(space, query.to_vec(), 1.0)]), Vec::new())
+        let query = self.space(space).and_then(|space| nearest::prepare(&space, query, 1.0));
+        self.ask(query.map(|query| vec![query]))
+    }
+
+    /// The items nearest to any of several vectors in a space: the score of an item is its best over
+    /// the vectors. One walk serves them all.
+    ///
+    /// ```
+    /// # use bowerbird::*;
+    /// # fn main() -> Result<()> {
+    /// let db = Db::in_memory(Schema::new().space("text", 2, Metric::Cosine))?;
+    /// db.batch()
+    ///     .put(Item::new(1u64).vector("text", [1.0, 0.0]))
+    ///     .put(Item::new(2u64).vector("text", [0.0, 1.0]))
+    ///     .put(Item::new(3u64).vector("text", [-1.0, -1.0]))
+    ///     .commit()?;
+    /// let hits = db.snapshot().near_any("text", &[[0.9, 0.1], [0.1, 0.9]]).limit(2).run()?;
+    /// assert_eq!(hits.len(), 2);
+    /// assert!(hits.iter().all(|hit| hit.key != Key::Id(3)));
+    /// # Ok(()) }
+    /// ```
+    pub fn near_any(&self, space: &str, vectors: &[impl AsRef<[f32]>]) -> Near<'_> {
+        let prepared = self.space(space).and_then(|space| {
+            check_number("number of vectors", vectors.len(), EXAMPLES_MAX)?;
+            vectors.iter().map(|v| nearest::prepare(&space, v.as_ref(), 1.0)).collect()
+        });
+        Near { blend: Blend::Best, ..self.ask(prepared) }
     }
 
     /// The items most like one that is there; that one is not among them.
@@ -107,19 +139,24 @@ impl Snapshot {
             Like::Vector(..) => None,
         };
         let query = self.blend(space, examples);
-        self.ask(query.map(|query| vec![query]), examples.iter().filter_map(item).collect())
+        self.ask(query.map(|query| vec![query])).exclude(examples.iter().filter_map(item))
     }
 
-    fn ask(&self, queries: Result<Vec<(Space, Vec<f32>, f32)>>, exclude: Vec<Key>) -> Near<'_> {
-        let (filter, limit, threads) = (Where::all(), 10, 1);
-        Near { snapshot: self, queries, exclude, filter, limit, threads, group: None }
+    pub(crate) fn ask(&self, queries: Result<Vec<Query>>) -> Near<'_> {
+        let (blend, knobs) = (Blend::Sum, Knobs::default());
+        Near { snapshot: self, queries, blend, knobs, group: None }
+    }
+
+    /// A space, to be shared by queries.
+    pub(crate) fn space(&self, name: &str) -> Result<Arc<Space>> {
+        self.schema().find_space(name).map(|space| Arc::new(space.clone()))
     }
 
     /// One query that ranks like the sum over the examples. Dot products are linear in the query;
     /// a weighted sum of squared distances is the squared distance to the weighted mean, times the
     /// sum of the weights, plus a constant.
-    fn blend(&self, name: &str, examples: &[Like]) -> Result<(Space, Vec<f32>, f32)> {
-        let space = self.schema().find_space(name)?.clone();
+    fn blend(&self, name: &str, examples: &[Like]) -> Result<Query> {
+        let space = self.space(name)?;
         if examples.is_empty() || examples.len() > EXAMPLES_MAX {
             let why = format!("has {}; it must have 1 to {EXAMPLES_MAX}", examples.len());
             return Err(Error::invalid("list of examples", why));
@@ -147,7 +184,8 @@ impl Snapshot {
             sum.iter_mut().for_each(|s| *s /= weights);
             factor = weights;
         }
-        Ok((space, sum.into_iter().map(|s| s as f32).collect(), factor as f32))
+        let sum: Vec<f32> = sum.into_iter().map(|s| s as f32).collect();
+        nearest::prepare(&space, &sum, factor as f32)
     }
 
     fn example(&self, space: &Space, example: &Like) -> Result<(Vec<f32>, f32)> {
@@ -172,41 +210,39 @@ impl Snapshot {
 impl Near<'_> {
     /// Also scores by another space: the answer is ordered by the weighted sum of scores, over items
     /// that have a vector in every space that is asked for. The first space has weight 1.
+    ///
+    /// Such a question is scanned: a graph knows of one space.
     pub fn also(mut self, space: &str, query: &[f32], weight: f32) -> Self {
-        let space = self.snapshot.schema().find_space(space).cloned();
+        let space = self.snapshot.space(space);
         if let Ok(queries) = &mut self.queries {
-            match space {
-                Ok(_) if !weight.is_finite() => {
-                    self.queries = Err(Error::invalid("weight", "must be finite"));
+            let query = space.and_then(|space| match (self.blend, weight.is_finite()) {
+                (Blend::Best, _) => {
+                    let why = "has several vectors; another space can be added to one only";
+                    Err(Error::invalid("the question", why))
                 }
-                Ok(space) => queries.push((space, query.to_vec(), weight)),
+                (Blend::Sum, false) => Err(Error::invalid("weight", "must be finite")),
+                (Blend::Sum, true) => nearest::prepare(&space, query, weight),
+            });
+            match query {
+                Ok(query) => queries.push(query),
                 Err(error) => self.queries = Err(error),
             }
         }
         self
     }
 
-    /// Only items that a filter allows; several calls mean all of them.
-    pub fn filter(mut self, filter: Where) -> Self {
-        self.filter = self.filter & filter;
-        self
-    }
-
-    /// Not these items.
+    /// Not these items. For thousands of them, or again and again for the same, see
+    /// [`Near::without`].
     pub fn exclude(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
-        self.exclude.extend(keys);
-        self
-    }
-
-    /// At most this many; 10 unless set.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
+        self.knobs.exclude.extend(keys);
         self
     }
 
     /// Searches with this many threads; 1 unless set. The answer is the same.
+    ///
+    /// Scans are shared among threads, and so are the parts of a database; a walk is not.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.knobs.threads = threads;
         self
     }
 
@@ -220,48 +256,80 @@ impl Near<'_> {
     /// The nearest items, best first; equal scores are ordered by key. If `limit` items match, that
     /// many are returned.
     pub fn run(self) -> Result<Vec<Hit>> {
-        Ok(self.page(None)?.hits)
+        Ok(self.answer()?.0)
     }
 
     /// The next items after those of an earlier page of the same question and snapshot: over all
-    /// pages no item comes twice and none is left out.
-    pub fn page(self, after: Option<&Cursor>) -> Result<Page> {
-        let queries = self.check(after)?;
-        let rows = self.rows()?;
-        let (snapshot, threads) = (self.snapshot, self.threads);
-        let Some((attr, most)) = &self.group else {
-            let mut hits =
-                nearest::search(snapshot, &queries, &rows, (self.limit + 1, threads), after)?;
-            let more = hits.len() > self.limit;
-            hits.truncate(self.limit);
-            return Ok(self.paged(hits, more, Vec::new()));
-        };
+    /// pages no item comes twice and none is left out. For that, pages are always scanned.
+    pub fn page(mut self, after: Option<&Cursor>) -> Result<Page> {
+        self.knobs.depth = Depth::Exact;
+        self.check(after)?;
+        let sieves = self.knobs.sieves(self.snapshot)?;
+        if self.group.is_some() {
+            let (mut hits, groups, _) = self.grouped(&sieves, after)?;
+            let more = hits.len() > self.knobs.limit;
+            hits.truncate(self.knobs.limit);
+            return Ok(self.paged(hits, more, groups));
+        }
+        let (mut hits, _) = self.search(&sieves, self.knobs.limit + 1, after)?;
+        let more = hits.len() > self.knobs.limit;
+        hits.truncate(self.knobs.limit);
+        Ok(self.paged(hits, more, Vec::new()))
+    }
+
+    /// What `run` returns, and what it cost to find.
+    pub(super) fn answer(&self) -> Result<(Vec<Hit>, Cost)> {
+        self.check(None)?;
+        let sieves = self.knobs.sieves(self.snapshot)?;
+        if self.group.is_none() {
+            return self.search(&sieves, self.knobs.limit, None);
+        }
+        let (mut hits, _, cost) = self.grouped(&sieves, None)?;
+        hits.truncate(self.knobs.limit);
+        Ok((hits, cost))
+    }
+
+    fn search(
+        &self,
+        sieves: &[Sieve<'_>],
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<(Vec<Hit>, Cost)> {
+        let queries = self.queries.as_ref().map_err(Error::clone)?;
+        let (blend, depth) = (self.blend, self.knobs.depth);
+        let question = Question { queries, blend, limit, depth, after };
+        nearest::search(self.snapshot, sieves, &question, self.knobs.threads)
+    }
+
+    /// The best items whose groups were not full, one more than asked for if there are as many.
+    fn grouped(
+        &self,
+        sieves: &[Sieve<'_>],
+        after: Option<&Cursor>,
+    ) -> Result<(Vec<Hit>, Groups, Cost)> {
+        let most = sieves.iter().map(|sieve| Ok(sieve.estimate()?.most));
+        let most: u64 = most.sum::<Result<u64>>()?;
         // The choice among the best so many is the beginning of the choice among all, so asking for
-        // more and more is exact and usually stops at once.
-        let total: u64 = rows.iter().map(RoaringBitmap::len).sum();
-        let mut depth = self.limit.saturating_mul(4).max(64);
+        // more and more is right and usually stops at once.
+        let mut depth = self.knobs.limit.saturating_mul(4).max(64);
+        let mut sum = Cost::default();
         loop {
-            let hits = nearest::search(snapshot, &queries, &rows, (depth, threads), after)?;
-            let all = hits.len() < depth || depth as u64 >= total;
-            let (mut kept, groups) = self.choose(hits, (attr, *most), after)?;
-            if kept.len() > self.limit || all {
-                let more = kept.len() > self.limit;
-                kept.truncate(self.limit);
-                return Ok(self.paged(kept, more, groups));
+            let (hits, cost) = self.search(sieves, depth, after)?;
+            sum.scored += cost.scored;
+            sum.expanded += cost.expanded;
+            let all = hits.len() < depth || depth as u64 >= most;
+            let (kept, groups) = self.choose(hits, after)?;
+            if kept.len() > self.knobs.limit || all {
+                return Ok((kept, groups, sum));
             }
             depth = depth.saturating_mul(4);
         }
     }
 
-    fn check(&self, after: Option<&Cursor>) -> Result<Vec<Query>> {
-        let number = |what: &str, n: usize, most: usize| match n {
-            n if (1..=most).contains(&n) => Ok(()),
-            n => Err(Error::invalid(what, format!("is {n}; it must be 1 to {most}"))),
-        };
-        number("limit", self.limit, LIMIT_MAX)?;
-        number("threads", self.threads, THREADS_MAX)?;
+    fn check(&self, after: Option<&Cursor>) -> Result<()> {
+        self.knobs.check()?;
         if let Some((name, most)) = &self.group {
-            number("items per group", *most, LIMIT_MAX)?;
+            check_number("items per group", *most, LIMIT_MAX)?;
             let ty = self.snapshot.schema().find_attr(name)?.ty;
             if !matches!(ty, AttrType::Tag | AttrType::Tags) {
                 let why = format!("is a {ty:?}; only tags make groups");
@@ -272,31 +340,13 @@ impl Near<'_> {
             let why = "is of another snapshot; keep the snapshot for as long as you page";
             return Err(Error::invalid("cursor", why));
         }
-        let queries = self.queries.as_ref().map_err(Error::clone)?;
-        queries
-            .iter()
-            .map(|(space, vector, weight)| nearest::prepare(space, vector, *weight))
-            .collect()
-    }
-
-    fn rows(&self) -> Result<Vec<RoaringBitmap>> {
-        let mut rows = self.snapshot.allowed(&self.filter)?;
-        for key in &self.exclude {
-            if let Some(addr) = self.snapshot.find(key)? {
-                rows[addr.part as usize].remove(addr.row.0);
-            }
-        }
-        Ok(rows)
+        Ok(())
     }
 
     /// Walks down the hits and keeps those whose groups are not full, one more than asked for at
     /// most; also says how full groups were after the last one asked for.
-    fn choose(
-        &self,
-        hits: Vec<Hit>,
-        (attr, most): (&str, usize),
-        after: Option<&Cursor>,
-    ) -> Result<(Vec<Hit>, Groups)> {
+    fn choose(&self, hits: Vec<Hit>, after: Option<&Cursor>) -> Result<(Vec<Hit>, Groups)> {
+        let Some((attr, most)) = &self.group else { return Ok((hits, Vec::new())) };
         let before = after.map_or(&[][..], |cursor| &cursor.groups);
         let mut counts: HashMap<String, usize> = before.iter().cloned().collect();
         let mut kept = Vec::new();
@@ -306,11 +356,11 @@ impl Near<'_> {
                 Some(Value::Tags(tags)) => tags,
                 _ => Vec::new(),
             };
-            if tags.iter().any(|tag| counts.get(tag).is_some_and(|n| *n >= most)) {
+            if tags.iter().any(|tag| counts.get(tag).is_some_and(|n| n >= most)) {
                 continue;
             }
             kept.push(hit);
-            if kept.len() > self.limit {
+            if kept.len() > self.knobs.limit {
                 break;
             }
             tags.into_iter().for_each(|tag| *counts.entry(tag).or_default() += 1);

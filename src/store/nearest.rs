@@ -2,21 +2,22 @@
 
 use crate::{
     defects::{self, Defect},
-    error::Result,
+    error::{Error, Result},
     key::{Addr, Key, Row, Seq},
     schema::Space,
     search::{
-        scan::{self, Query, Rows},
+        choose::{Choice, Task, choose},
+        graph::{
+            Graph,
+            walk::{Ask, Cost, walk},
+        },
+        scan::{self, Blend, Query},
         top::Top,
     },
-    store::snapshot::Snapshot,
+    store::{sieve::Sieve, snapshot::Snapshot, spread::spread},
     vector::probe::Probe,
 };
-use roaring::RoaringBitmap;
-use std::{
-    cmp::Ordering,
-    sync::atomic::{AtomicUsize, Ordering as Atomic},
-};
+use std::{cell::Cell, cmp::Ordering, ops::Range, sync::Arc};
 
 /// One item that was found.
 ///
@@ -68,80 +69,189 @@ pub struct Cursor {
 }
 
 /// A checked query.
-pub(crate) fn prepare(space: &Space, vector: &[f32], weight: f32) -> Result<Query> {
+pub(crate) fn prepare(space: &Arc<Space>, vector: &[f32], weight: f32) -> Result<Query> {
     Ok(Query { space: space.clone(), probe: Probe::new(space, vector)?, weight })
 }
 
-/// Rows per piece of work, when several threads share it.
+/// How far to look where there is a graph.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Depth {
+    Effort(u32),
+    /// As far as it takes to find this share.
+    Recall(f32),
+    /// Scan.
+    Exact,
+}
+
+/// What to find, checked.
+pub(crate) struct Question<'a> {
+    pub(crate) queries: &'a [Query],
+    pub(crate) blend: Blend,
+    pub(crate) limit: usize,
+    pub(crate) depth: Depth,
+    /// Only what comes after this; scanned, since a page leaves nothing out.
+    pub(crate) after: Option<&'a Cursor>,
+}
+
+/// Rows per piece of work, when several threads share a scan.
 const PIECE_ROWS: u32 = 1 << 16;
 
-/// The best rows of a snapshot among `rows` (one bitmap per part), in total order.
+/// Some work that one thread does.
+enum Piece<'a> {
+    Scan(usize, Range<u32>),
+    Walk(usize, &'a Graph, u32),
+}
+
+/// What a piece found.
+type Finds = (Vec<(f32, Addr)>, Cost);
+
+/// The best rows of a snapshot among those that the sieves (one per part) let through, in total
+/// order, and what the walks cost. As many as asked for, if as many are allowed.
 pub(crate) fn search(
     snapshot: &Snapshot,
-    queries: &[Query],
-    rows: &[RoaringBitmap],
-    (limit, threads): (usize, usize),
-    after: Option<&Cursor>,
-) -> Result<Vec<Hit>> {
-    let mut pieces = Vec::new();
-    for (at, part) in snapshot.version.parts.iter().enumerate() {
-        let (count, piece) = (part.segment.rows(), if threads > 1 { PIECE_ROWS } else { u32::MAX });
+    sieves: &[Sieve<'_>],
+    question: &Question<'_>,
+    threads: usize,
+) -> Result<(Vec<Hit>, Cost)> {
+    let mut pieces = Vec::with_capacity(sieves.len());
+    for (at, sieve) in sieves.iter().enumerate() {
+        if let Some((graph, effort)) = plan(snapshot, at, sieve, question)? {
+            pieces.push(Piece::Walk(at, graph, effort));
+            continue;
+        }
+        let count = snapshot.version.parts[at].segment.rows();
+        let size = if threads > 1 { PIECE_ROWS } else { u32::MAX };
         let mut start = 0;
-        while start < count && !rows[at].is_empty() {
-            let end = start.saturating_add(piece).min(count);
-            pieces.push((at, start..end));
+        while start < count {
+            let end = start.saturating_add(size).min(count);
+            pieces.push(Piece::Scan(at, start..end));
             start = end;
         }
     }
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(f32, Addr)>> {
-        let mut found = Vec::new();
-        while let Some((at, range)) = pieces.get(next.fetch_add(1, Atomic::Relaxed)) {
-            let part = *at as u32;
-            let mut top = Top::new(limit);
-            scan_piece(snapshot, queries, &rows[*at], (*at, range.clone()), after, &mut top)?;
-            let addr = |row| Addr { part, row: Row(row) };
-            found.extend(top.into_sorted().into_iter().map(|(score, row)| (score, addr(row))));
+    let work = |piece: usize| match &pieces[piece] {
+        Piece::Scan(at, range) => {
+            let mut top = Top::new(question.limit);
+            scan_piece(snapshot, *at, &sieves[*at], range.clone(), question, &mut top)?;
+            Ok((at_part(*at, top), Cost::default()))
         }
-        Ok(found)
+        Piece::Walk(at, graph, effort) => {
+            walk_part(snapshot, *at, &sieves[*at], (graph, *effort), question)
+        }
     };
-    let found = match threads.min(pieces.len()) {
-        0 | 1 => work()?,
-        workers => std::thread::scope(|scope| -> Result<Vec<_>> {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            let mut all = Vec::new();
-            for handle in handles {
-                let found = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                all.extend(found?);
-            }
-            Ok(all)
-        })?,
+    let (mut found, mut cost) = (Vec::new(), Cost::default());
+    for (some, its) in spread(pieces.len(), threads, work)? {
+        cost.scored += its.scored;
+        cost.expanded += its.expanded;
+        match found.is_empty() {
+            true => found = some,
+            false => found.extend(some),
+        }
+    }
+    Ok((order(snapshot, found, question.limit)?, cost))
+}
+
+fn at_part(at: usize, top: Top) -> Vec<(f32, Addr)> {
+    let addr = |row| Addr { part: at as u32, row: Row(row) };
+    top.into_sorted().into_iter().map(|(score, row)| (score, addr(row))).collect()
+}
+
+/// Whether to walk a graph of a part, and how far.
+fn plan<'s>(
+    snapshot: &'s Snapshot,
+    at: usize,
+    sieve: &Sieve<'_>,
+    question: &Question<'_>,
+) -> Result<Option<(&'s Graph, u32)>> {
+    let (part, queries) = (&snapshot.version.parts[at], question.queries);
+    let summed = question.blend == Blend::Sum && queries.len() != 1;
+    let (false, None, Some(query)) = (summed, question.after, queries.first()) else {
+        return Ok(None);
     };
-    order(snapshot, found, limit)
+    let Some(graph) = part.graph(query.space.id) else { return Ok(None) };
+    let effort = match question.depth {
+        Depth::Effort(effort) => effort,
+        Depth::Recall(target) => graph.effort_for(target),
+        Depth::Exact => return Ok(None),
+    };
+    let task = Task {
+        rows: part.segment.rows().into(),
+        allowed: sieve.estimate()?.about,
+        dim: query.space.dim,
+        queries: queries.len(),
+        k: question.limit,
+        effort,
+    };
+    Ok((choose(&task) == Choice::Walk).then_some((graph, effort)))
+}
+
+fn walk_part(
+    snapshot: &Snapshot,
+    at: usize,
+    sieve: &Sieve<'_>,
+    (graph, effort): (&Graph, u32),
+    question: &Question<'_>,
+) -> Result<Finds> {
+    let segment = &*snapshot.version.parts[at].segment;
+    let estimate = sieve.estimate()?;
+    let failed: Cell<Option<Error>> = Cell::new(None);
+    let allows = |row| match sieve.allows(row) {
+        Ok(yes) => yes,
+        Err(error) => {
+            failed.set(Some(error));
+            false
+        }
+    };
+    let rows = u64::from(segment.rows()).max(1);
+    let ask = Ask {
+        graph,
+        segment,
+        queries: question.queries,
+        allowed: if sieve.is_open() { None } else { Some(&allows) },
+        share: (estimate.about.max(1) as f64 / rows as f64).min(1.0) as f32,
+        k: question.limit,
+        effort,
+    };
+    let mut top = Top::new(question.limit);
+    let cost = walk(&ask, &mut top)?;
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    let found = at_part(at, top);
+    if found.len() < question.limit {
+        // A walk may miss rows, but who asks for ten gets ten where there are ten.
+        let stored = segment.space(&question.queries[0].space)?.map_or(0, |s| s.count.into());
+        if (found.len() as u64) < estimate.most.min(stored) {
+            let mut top = Top::new(question.limit);
+            scan_piece(snapshot, at, sieve, 0..segment.rows(), question, &mut top)?;
+            return Ok((at_part(at, top), cost));
+        }
+    }
+    Ok((found, cost))
 }
 
 fn scan_piece(
     snapshot: &Snapshot,
-    queries: &[Query],
-    rows: &RoaringBitmap,
-    (at, range): (usize, std::ops::Range<u32>),
-    after: Option<&Cursor>,
+    at: usize,
+    sieve: &Sieve<'_>,
+    range: Range<u32>,
+    question: &Question<'_>,
     top: &mut Top,
 ) -> Result<()> {
     let segment = &snapshot.version.parts[at].segment;
-    let all = rows.len() == u64::from(segment.rows());
-    let which = if all { Rows::All } else { Rows::Only(rows) };
-    let Some(cursor) = after else {
-        return scan::scan(segment, queries, which, range, top);
-    };
-    // Rows are ordered by key, so "after this key" is "from this row on".
-    let first = segment.keys()?.lower_bound(&cursor.key)?;
-    scan::scored(segment, queries, which, range, &mut |rows, scores| {
-        for (row, score) in rows.iter().zip(scores) {
-            if *score < cursor.score || (*score == cursor.score && *row >= first) {
-                top.push(*score, *row);
+    let queries = (question.queries, question.blend);
+    sieve.scan(|which| {
+        let Some(cursor) = question.after else {
+            return scan::scan(segment, queries, which, range, top);
+        };
+        // Rows are ordered by key, so "after this key" is "from this row on".
+        let first = segment.keys()?.lower_bound(&cursor.key)?;
+        scan::blended(segment, queries, which, range, &mut |rows, scores| {
+            for (row, score) in rows.iter().zip(scores) {
+                if *score < cursor.score || (*score == cursor.score && *row >= first) {
+                    top.push(*score, *row);
+                }
             }
-        }
+        })
     })
 }
 

@@ -25,7 +25,7 @@ use crate::{
     store::{
         HEAP_FIRST, Store,
         apply::{self, Erased},
-        by_item, encode,
+        by_item, encode, graphs,
         version::{Part, Version},
         wal::Wal,
     },
@@ -212,6 +212,11 @@ fn open_part(
     };
     let saved = (dead.rows.len(), dead.events.len());
     let mut part = Part { erasing: entry.erasing, by_item, saved, ..Part::new(segment, dead) };
+    if let Some(old) = old {
+        part.graphs = old.graphs.clone();
+        part.drop_graphs(&manifest.schema);
+    }
+    graphs::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
     if let Some(old) = old.filter(|old| old.dead.events == part.dead.events) {
         part.memo = old.memo.clone();
     }
@@ -287,11 +292,13 @@ impl Store {
         let (db, manifest) = read_root(&*self.dir, &self.mode)?;
         let before = self.current();
         if db == self.db && manifest.generation == tail.generation {
-            // The same root: only the last WAL can have grown.
+            // The same root: only the last WAL can have grown, and derived files can have come.
+            let (mut version, mut after) = ((*before).clone(), tail.clone());
+            let derived = self.adopt_derived(&mut version)?;
             let Some(entry) = manifest.wals.last().filter(|wal| wal.id == tail.wal) else {
+                derived.then(|| self.swap(version));
                 return Ok(false);
             };
-            let (mut version, mut after) = ((*before).clone(), tail.clone());
             let heap = Cell::new(self.new_heap_uid());
             let replayed =
                 replay((&*self.dir, false), (db, entry, 0), &mut version, &mut after, &heap);
@@ -363,6 +370,7 @@ impl Store {
         let adopted = self.current();
         let with = adopted.parts.iter().filter(|part| part.by_item.is_some());
         named.extend(with.map(|part| names::derived(part.segment.uid, by_item::BY_ITEM)));
+        named.extend(adopted.parts.iter().flat_map(Part::graph_files));
         for folder in names::FOLDERS {
             for name in self.dir.list(folder)? {
                 let path = format!("{folder}/{name}");

@@ -3,6 +3,7 @@
 use crate::store::{
     Store,
     compact::{self, Shape},
+    knobs::EFFORT,
     version::Part,
 };
 
@@ -27,6 +28,13 @@ pub struct Stats {
     pub disk_parts: usize,
     /// Bytes of segments on disk.
     pub disk_bytes: u64,
+    /// Segments with a graph of at least one space.
+    pub graph_parts: usize,
+    /// Bytes of graphs on disk.
+    pub graph_bytes: u64,
+    /// The mean share of the ten nearest items that the default effort found when the graphs were
+    /// built, of the graph with the least; none without graphs. `Snapshot::measure_recall` says more.
+    pub graph_recall: Option<f32>,
     /// Segments on the heap.
     pub heap_parts: usize,
     /// Bytes of memory that segments and lists of dead rows take.
@@ -63,6 +71,8 @@ pub struct Debt {
     pub erasing_parts: usize,
     /// Parts without a derived file that would serve them.
     pub underived_parts: usize,
+    /// Parts without a graph that would serve them.
+    pub unindexed_parts: usize,
     /// Files that nobody uses and that are still there.
     pub unused_files: usize,
 }
@@ -70,8 +80,8 @@ pub struct Debt {
 impl Debt {
     /// Whether there is nothing to do. Dead rows below the policy's threshold are not a debt.
     pub fn is_none(&self) -> bool {
-        let work = self.merge_parts + self.erasing_parts + self.underived_parts + self.unused_files;
-        !self.flush && work == 0
+        let lacks = self.underived_parts + self.unindexed_parts;
+        !self.flush && self.merge_parts + self.erasing_parts + lacks + self.unused_files == 0
     }
 }
 
@@ -87,6 +97,7 @@ impl Store {
         let version = self.current();
         let on_disk = |part: &&Part| !part.on_heap();
         let sum = |f: &dyn Fn(&Part) -> u64| version.parts.iter().map(f).sum();
+        let graphs = || version.parts.iter().flat_map(|part| part.graphs.values());
         let events = |p: &Part| u64::from(p.segment.meta.events) - p.dead.events.len();
         Stats {
             seq: version.seq.0,
@@ -94,13 +105,16 @@ impl Store {
             events: sum(&events),
             disk_parts: version.parts.iter().filter(on_disk).count(),
             disk_bytes: version.parts.iter().filter(on_disk).map(|p| p.segment.bytes()).sum(),
+            graph_parts: version.parts.iter().filter(|part| !part.graphs.is_empty()).count(),
+            graph_recall: graphs().map(|graph| graph.recall_at(EFFORT)).reduce(f32::min),
+            graph_bytes: sum(&|part| part.graphs.values().map(|graph| graph.bytes()).sum()),
             heap_parts: version.heap_parts().count(),
             heap_bytes: version.heap_bytes(),
             wal_bytes,
             unsynced_commits,
             debt: self.debt(),
             poisoned,
-            maintenance_error: None,
+            maintenance_error: self.index_error(),
         }
     }
 
@@ -111,6 +125,7 @@ impl Store {
         }
         let (version, shapes) = (self.current(), compact::shapes(&self.current()));
         let range = compact::pick(&shapes).unwrap_or(0..0);
+        let unindexed = |part: &&Part| part.lacks_graph(&version.schema, &self.options);
         let dead = |part: &Part| part.dead.rows.len() + part.dead.events.len();
         Debt {
             flush: self.flush_is_due(),
@@ -119,6 +134,7 @@ impl Store {
             dead: version.parts.iter().map(dead).sum(),
             erasing_parts: version.parts.iter().filter(|part| part.erasing).count(),
             underived_parts: version.parts.iter().filter(|part| part.lacks_by_item()).count(),
+            unindexed_parts: version.parts.iter().filter(unindexed).count(),
             unused_files: self.garbage_len(),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     io::Dir,
     options::{IoMode, Verify},
     segment::{Segment, dead::Dead},
-    store::{by_item, recover},
+    store::{by_item, graphs, recover},
 };
 use std::collections::BTreeSet;
 
@@ -127,6 +127,12 @@ fn verify_rest(
         let path = names::derived(segment.uid, by_item::BY_ITEM);
         let adopted = by_item::adopt(dir, mode, &db, segment, false);
         report.note(&path, adopted)?;
+        for space in manifest.schema.spaces() {
+            let path = names::graph(segment.uid, space.id);
+            let what = (segment, space);
+            let adopted = graphs::adopt(dir, mode, &db, what, (&graphs::ANY, false));
+            report.note(&path, adopted)?;
+        }
     }
     let mut next_lsn = manifest.wals.first().map_or(0, |wal| wal.first_lsn);
     for wal in &manifest.wals {

@@ -4,10 +4,11 @@ use crate::{
     format::manifest::ArtifactEntry,
     key::{Key, Seq},
     schema::Schema,
+    search::graph::{Graph, Seed},
     segment::{Segment, dead::Dead},
     store::{by_item::ByItem, memo::Memo},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A segment as one version sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,14 +21,27 @@ pub(crate) struct Part {
     pub(crate) saved: (u64, u64),
     /// Events by item, where that was derived.
     pub(crate) by_item: Option<Arc<ByItem>>,
+    /// The graphs that were found or built, by number of their space.
+    pub(crate) graphs: Arc<BTreeMap<u16, Arc<Graph>>>,
+    /// What the next graphs may grow from, by number of their space. In memory only: lost, a graph is
+    /// built from nothing.
+    pub(crate) seeds: Arc<BTreeMap<u16, Seed>>,
     /// What operators computed from this part's events and may compute again at any time.
     pub(crate) memo: Arc<Memo>,
 }
 
 impl Part {
     pub(crate) fn new(segment: Arc<Segment>, dead: Dead) -> Part {
-        let (dead, memo) = (Arc::new(dead), Arc::new(Memo::default()));
-        Part { segment, dead, erasing: false, saved: (0, 0), by_item: None, memo }
+        Part {
+            segment,
+            dead: Arc::new(dead),
+            erasing: false,
+            saved: (0, 0),
+            by_item: None,
+            graphs: Arc::default(),
+            seeds: Arc::default(),
+            memo: Arc::default(),
+        }
     }
 
     /// The same segment with other dead rows. What was computed from events holds on only if no
@@ -43,13 +57,26 @@ impl Part {
         self.segment.file().is_none()
     }
 
+    /// The graph of a space, if there is one.
+    pub(crate) fn graph(&self, space: u16) -> Option<&Arc<Graph>> {
+        self.graphs.get(&space)
+    }
+
+    /// How many vectors a space has here, dead ones among them.
+    pub(crate) fn vectors(&self, space: u16) -> u32 {
+        let fields = &self.segment.meta.fields;
+        let at = fields.binary_search_by_key(&space, |field| field.id);
+        at.map_or(0, |at| fields[at].count)
+    }
+
     pub(crate) fn live_rows(&self) -> u64 {
         u64::from(self.segment.rows()) - self.dead.rows.len()
     }
 
     /// Bytes of heap memory, about.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        self.segment.sections.heap_bytes() + self.dead.weight()
+        let seeds: u64 = self.seeds.values().map(|seed| seed.places.len() as u64 * 4).sum();
+        self.segment.sections.heap_bytes() + self.dead.weight() + seeds
     }
 }
 

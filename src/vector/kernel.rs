@@ -11,10 +11,50 @@
 
 use simsimd::{BinarySimilarity, SpatialSimilarity};
 
+/// Calls the widest kernel that a level has. The arms are tried in order; `neon` is for AArch64, where
+/// no level has to be found out.
+macro_rules! dispatch {
+    ($level:expr, { $($at_least:ident => $kernel:expr,)* }, $portable:expr) => {{
+        // Either side is unused on some architecture.
+        #[allow(unused_variables)]
+        let level = $level;
+        $(
+            #[cfg(target_arch = "x86_64")]
+            if level >= Level::$at_least {
+                // SAFETY: the kernel is safe but for the instructions it needs. Those it enables
+                // are among those that `Level::$at_least` names, and no level is made above
+                // `Level::best`, which saw that the processor has the instructions it names.
+                return unsafe { $kernel };
+            }
+        )*
+        $portable
+    }};
+    ($level:expr, { $($arms:tt)* }, neon $neon:expr, $portable:expr) => {
+        dispatch!($level, { $($arms)* }, {
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            // SAFETY: the kernel is safe but for NEON, which every such target has.
+            unsafe {
+                $neon
+            }
+            #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
+            $portable
+        })
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod hop;
+#[cfg(target_arch = "x86_64")]
+mod hop2;
+#[cfg(target_arch = "x86_64")]
+mod hop512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod hop_neon;
+#[cfg(test)]
+mod hop_tests;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -92,25 +132,6 @@ enum Level {
     /// Those, and AVX-512 VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
-}
-
-/// Calls the widest kernel that a level has. The arms are tried in order.
-macro_rules! dispatch {
-    ($level:expr, { $($at_least:ident => $kernel:expr,)* }, $portable:expr) => {{
-        // Either side is unused on some architecture.
-        #[allow(unused_variables)]
-        let level = $level;
-        $(
-            #[cfg(target_arch = "x86_64")]
-            if level >= Level::$at_least {
-                // SAFETY: the kernel is safe but for the instructions it needs. Those it enables
-                // are among those that `Level::$at_least` names, and no level is made above
-                // `Level::best`, which saw that the processor has the instructions it names.
-                return unsafe { $kernel };
-            }
-        )*
-        $portable
-    }};
 }
 
 impl Kernel {

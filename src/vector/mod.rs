@@ -17,5 +17,7 @@
 //!   machines the last bits may differ, because kernels add in different orders.
 
 pub(crate) mod encode;
+pub(crate) mod hop;
 pub(crate) mod kernel;
 pub(crate) mod probe;
+pub(crate) mod rotate;

@@ -26,6 +26,8 @@ pub(crate) struct Probe {
     dim: usize,
     row_bytes: usize,
     query: Query,
+    /// As they would be stored: of length one in a cosine space.
+    numbers: Vec<f32>,
 }
 
 enum Query {
@@ -66,7 +68,12 @@ impl Probe {
         };
         let (metric, dim) = (space.metric, space.dim as usize);
         let row_bytes = space.encoding.row_bytes(space.dim);
-        Ok(Probe { kernel: Kernel::best(), metric, dim, row_bytes, query })
+        Ok(Probe { kernel: Kernel::best(), metric, dim, row_bytes, query, numbers })
+    }
+
+    /// The query's numbers, as they would be stored.
+    pub(crate) fn numbers(&self) -> &[f32] {
+        &self.numbers
     }
 
     /// Writes the score of each row.

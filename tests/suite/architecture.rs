@@ -32,7 +32,7 @@ const ENDINGS_BANNED: &[&str] = &["Manager", "Handler", "Provider", "Service", "
 
 /// A crate or path, and the only files that may name it.
 const NAMED_IN: &[(&str, &[&str])] = &[
-    ("memmap2", &["io/disk.rs"]),
+    ("memmap2", &["io/disk.rs", "io/hot.rs"]),
     ("std::fs", &["io/disk.rs", "io/disk/lock.rs", "io/rules.rs"]),
     (
         "rustix::",
@@ -47,7 +47,17 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("simsimd::", &["vector/kernel.rs"]),
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
-    ("std::arch", &["vector/kernel.rs", "vector/kernel/avx2.rs", "vector/kernel/avx512.rs"]),
+    (
+        "std::arch",
+        &[
+            "vector/kernel.rs",
+            "vector/kernel/avx2.rs",
+            "vector/kernel/avx512.rs",
+            "vector/kernel/hop2.rs",
+            "vector/kernel/hop512.rs",
+            "vector/kernel/hop_neon.rs",
+        ],
+    ),
 ];
 
 /// Every source file: its path under `src` and its text.

@@ -11,6 +11,7 @@ pub enum Step {
     Flush,
     Compact,
     Maintain,
+    Index,
     Sync,
     AddAttr,
     Publish,
@@ -45,7 +46,9 @@ struct Promised {
 }
 
 pub fn options(durability: Durability) -> Options {
-    Options::default().durability(durability).maintenance(Maintenance::Manual)
+    let options = Options::default().durability(durability).maintenance(Maintenance::Manual);
+    // Few rows are enough for graphs.
+    options.graph_rows_min(2)
 }
 
 /// Runs a workload until its end or the first error.
@@ -75,6 +78,7 @@ fn run(dir: &Fault, steps: &[Step], durability: Durability) -> Promised {
             }
             Step::Compact => db.compact().inspect(|()| promised.durable = db.snapshot().seq().0),
             Step::Maintain => (0..4).try_for_each(|_| db.maintain().map(drop)),
+            Step::Index => db.index(),
             Step::Sync => db.sync().inspect(|()| promised.durable = db.snapshot().seq().0),
             Step::AddAttr => {
                 let name = format!("more{}", promised.attrs);
@@ -142,6 +146,8 @@ fn check(image: &Fault, promised: &Promised, place: &str) {
     let mut expected = expected.clone();
     expected.apply(&more);
     db.compact().unwrap_or_else(|e| panic!("{place}: compacting: {e}"));
+    db.index().unwrap_or_else(|e| panic!("{place}: indexing: {e}"));
+    assert_eq!(db.stats().debt.unindexed_parts, 0, "{place}");
     db.close().unwrap_or_else(|e| panic!("{place}: closing: {e}"));
     let report = verify_dir(image).unwrap();
     assert!(report.is_sound() && report.strangers.is_empty(), "{place}: {report:?}");
@@ -177,7 +183,7 @@ fn event(user: u64, item: u64, at: i64) -> Write {
 
 /// The workloads of the crash tests, each a few steps around one capability.
 pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{AddAttr, Commit, Compact, Flush, Maintain, Publish, Reopen, Sync};
+    use Step::{AddAttr, Commit, Compact, Flush, Index, Maintain, Publish, Reopen, Sync};
     let two = || vec![put(1, 1), put(2, 2), event(1, 1, 5)];
     vec![
         ("create", vec![]),
@@ -216,12 +222,26 @@ pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
             "merge",
             vec![Commit(two()), Flush, Commit(vec![put(1, 9)]), Maintain, Commit(vec![put(2, 8)])],
         ),
+        (
+            "graph",
+            vec![
+                Commit(two()),
+                Flush,
+                Index,
+                Commit(vec![put(1, 7), put(3, 3), put(4, 4)]),
+                Flush,
+                Index,
+                Compact,
+                Commit(vec![put(4, 5)]),
+                Index,
+            ],
+        ),
         ("recovery", vec![Commit(two()), Reopen, Commit(vec![put(3, 3)]), Reopen, Commit(two())]),
     ]
 }
 
 /// Goal: what a commit promised is kept through any power failure, at every durability level.
-/// Method: cut the power before every call of the directory, for thirteen workloads, and open every
+/// Method: cut the power before every call of the directory, for fourteen workloads, and open every
 /// subset of what was pending, torn, zeroed or garbled; then write on.
 // checks: D1 D2 D3 D4 D5 A1 C6 V1 V2 V3
 #[test]

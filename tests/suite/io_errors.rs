@@ -48,6 +48,7 @@ impl Ledger {
             Step::Flush => db.flush().map(drop),
             Step::Compact => db.compact(),
             Step::Maintain => db.maintain().map(drop),
+            Step::Index => db.index(),
             Step::Sync => db.sync(),
             Step::AddAttr => db.add_attr("more", AttrType::Bool),
             Step::Publish => db.publish("blob", &Blob(vec![7]), Provenance::default()).map(drop),

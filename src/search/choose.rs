@@ -1,0 +1,101 @@
+//! Scan or walk: whichever is likely to take less time.
+//!
+//! A scan costs by the rows that are allowed; a walk by how far it goes, and more the fewer of the
+//! rows that it meets are allowed. Both costs are estimates, in nanoseconds on the machine on which
+//! the constants were measured; only their ratio matters.
+
+/// What is to be searched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    /// Rows of the part.
+    pub(crate) rows: u64,
+    /// About how many of them are allowed.
+    pub(crate) allowed: u64,
+    pub(crate) dim: u32,
+    /// Vectors that are asked for together.
+    pub(crate) queries: usize,
+    /// Results that are wanted.
+    pub(crate) k: usize,
+    pub(crate) effort: u32,
+}
+
+/// How to search a part that has a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Scan,
+    Walk,
+}
+
+// As measured on the machine of `benches/README.md`, with rows far beyond its caches.
+/// To score a row: what it costs however short it is, and for each number.
+const SCAN_ROW_NS: f64 = 6.0;
+const SCAN_NUMBER_NS: f64 = 0.25;
+/// To score a row that does not follow the one before: the cache misses it.
+const SCAN_GAP_NS: f64 = 150.0;
+/// To look at the neighbours of a row: what it costs anyway, and for each number of a vector.
+const WALK_STEP_NS: f64 = 350.0;
+const WALK_NUMBER_NS: f64 = 1.0;
+/// A walk among few allowed rows goes farther by this power of one over their share.
+const WALK_STRETCH: f64 = 0.9;
+
+/// Chooses between a scan and a walk.
+pub(crate) fn choose(task: &Task) -> Choice {
+    let allowed = task.allowed.min(task.rows);
+    // A walk that is to find most of what there is meets most of what there is.
+    if allowed <= (task.k as u64).saturating_mul(4) {
+        return Choice::Scan;
+    }
+    match walk_ns(task) < scan_ns(task) {
+        true => Choice::Walk,
+        false => Choice::Scan,
+    }
+}
+
+fn share(task: &Task) -> f64 {
+    task.allowed.min(task.rows) as f64 / task.rows.max(1) as f64
+}
+
+fn scan_ns(task: &Task) -> f64 {
+    let allowed = task.allowed.min(task.rows) as f64;
+    let gaps = if share(task) > 0.3 { 0.0 } else { SCAN_GAP_NS };
+    let numbers = task.queries as f64 * f64::from(task.dim);
+    allowed * (SCAN_ROW_NS + gaps + SCAN_NUMBER_NS * numbers)
+}
+
+fn walk_ns(task: &Task) -> f64 {
+    let steps = f64::from(task.effort).max(task.k as f64) * task.queries as f64;
+    let stretch = share(task).powf(-WALK_STRETCH);
+    steps * stretch * (WALK_STEP_NS + WALK_NUMBER_NS * f64::from(task.dim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice::*, *};
+
+    #[test]
+    fn what_is_cheaper_is_chosen() {
+        let task = Task { rows: 0, allowed: 0, dim: 384, queries: 1, k: 10, effort: 64 };
+        let table = [
+            // Nothing, few rows, many rows.
+            (Task { ..task }, Scan),
+            (Task { rows: 100, allowed: 100, ..task }, Scan),
+            (Task { rows: 1_000_000, allowed: 1_000_000, ..task }, Walk),
+            // A filter that leaves half, and one that leaves one in ten thousand.
+            (Task { rows: 1_000_000, allowed: 500_000, ..task }, Walk),
+            (Task { rows: 1_000_000, allowed: 100, ..task }, Scan),
+            // So many results, or so much effort, that a scan is no more work.
+            (Task { rows: 50_000, allowed: 50_000, k: 20_000, ..task }, Scan),
+            (Task { rows: 20_000, allowed: 20_000, effort: 10_000, ..task }, Scan),
+            // More rows said to be allowed than there are.
+            (Task { rows: 100, allowed: u64::MAX, ..task }, Scan),
+            // The most that can be asked for.
+            (
+                Task { rows: 1 << 31, allowed: 1, k: usize::MAX >> 8, effort: u32::MAX, ..task },
+                Scan,
+            ),
+        ];
+        for (task, expected) in table {
+            assert_eq!(choose(&task), expected, "{task:?}");
+        }
+    }
+}

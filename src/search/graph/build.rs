@@ -1,0 +1,178 @@
+//! Building a graph: from the vectors of a segment to the sections of a file.
+
+use super::{
+    Meta, Seed, Style,
+    beam::own_numbers,
+    by_distance, effort,
+    grow::{Care, Grow},
+    links::LINKS_BYTES,
+};
+use crate::{
+    error::{Error, Result},
+    format::{Kind, codec, columns::raw, sink::Sink},
+    io::AlignedBytes,
+    progress::Progress,
+    schema::Space,
+    segment::{Segment, numbers},
+    vector::{encode, hop::Layout, rotate::Rotation},
+};
+
+/// What to build, and with how much.
+pub(crate) struct Plan<'a> {
+    pub(crate) segment: &'a Segment,
+    pub(crate) space: &'a Space,
+    pub(crate) style: Style,
+    pub(crate) threads: usize,
+    /// Heap memory that the build may take.
+    pub(crate) memory_bytes: u64,
+    pub(crate) seed: Option<Seed>,
+}
+
+/// A graph on the heap, not yet written.
+pub(crate) struct Built {
+    meta: Meta,
+    center: Vec<f32>,
+    grown: Grow,
+}
+
+/// Of the rotation: any number will do.
+const SEED: u64 = 0x0b0e_7b1d;
+/// Vectors of up to so many numbers get two bits per number in codes: one says too little of them.
+const TWO_BITS_DIM_MAX: usize = 128;
+/// Doors, each with 32 nodes to begin with.
+const DOORS: usize = 8;
+/// Vectors decoded at a time.
+const PIECE: u32 = 4096;
+
+/// Builds a graph. The same plan gives the same bytes, for any number of threads.
+///
+/// # Errors
+/// `Cancelled` when `progress` says so; `Invalid` when the memory limit is too small for any graph.
+pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Built> {
+    let count = plan.segment.space(plan.space)?.map_or(0, |stored| stored.count);
+    let layout = layout(plan, count)?;
+    let l2 = by_distance(plan.space);
+    let rotation = Rotation::new(plan.space.dim as usize, SEED);
+    let mut center = vec![0f32; plan.space.dim as usize];
+    if l2 {
+        let mut sums = vec![0f64; center.len()];
+        each_vector(plan, &mut |vector| {
+            sums.iter_mut().zip(vector).for_each(|(sum, x)| *sum += f64::from(*x));
+        })?;
+        let mean = |sum: &f64| (sum / f64::from(count.max(1))) as f32;
+        center.iter_mut().zip(&sums).for_each(|(center, sum)| *center = mean(sum));
+    }
+    let mut owns = AlignedBytes::zeroed(count as usize * layout.own);
+    let mut rest = owns.chunks_exact_mut(layout.own);
+    let mut turned = vec![0f32; layout.padded];
+    let mut moved = vec![0f32; center.len()];
+    each_vector(plan, &mut |vector| {
+        let Some(own) = rest.next() else { return };
+        moved.iter_mut().zip(vector).zip(&center).for_each(|((to, x), c)| *to = x - c);
+        rotation.apply(&moved, &mut turned);
+        code(&turned, own);
+    })?;
+    let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
+    match &plan.seed {
+        Some(seed) => grown.grow_from(seed, DOORS, progress)?,
+        None => grown.grow(DOORS, progress)?,
+    }
+    let trials = effort::calibrate(&grown, progress)?;
+    let doors = (grown.doors.len() / layout.stride) as u32;
+    let meta = Meta {
+        nodes: count,
+        dim: plan.space.dim,
+        coded: layout.coded as u32,
+        bits: layout.bits as u32,
+        compact: plan.style == Style::Compact,
+        seed: SEED,
+        scales: grown.measure.scales,
+        doors,
+        trials,
+    };
+    Ok(Built { meta, center, grown })
+}
+
+/// The richest layout whose graph fits the memory.
+fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
+    let padded = (plan.space.dim as usize).next_multiple_of(16);
+    let bits = if padded <= TWO_BITS_DIM_MAX { 2 } else { 1 };
+    let half = (padded / 2).next_multiple_of(16);
+    let choices = [(padded, bits), (padded, 1), (half, 1), ((half / 2).next_multiple_of(16), 1)];
+    let needs = |layout: &Layout| u64::from(count) * (layout.stride + layout.own + 64) as u64;
+    let layouts = choices.map(|(coded, bits)| Layout::new(padded, coded, bits));
+    let found = layouts.into_iter().find(|layout| needs(layout) <= plan.memory_bytes);
+    found.ok_or_else(|| {
+        let (need, have) = (needs(&layouts[3]), plan.memory_bytes);
+        let why = format!(
+            "leaves {have} bytes for building the graph of space {:?} over {count} vectors, which \
+             takes {need}; the part is scanned. Raise it, or set `Graphs::Off`",
+            plan.space.name
+        );
+        Error::invalid("memory_limit_bytes", why)
+    })
+}
+
+/// Every vector of the space, by place.
+fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+    let Some(stored) = plan.segment.space(plan.space)? else { return Ok(()) };
+    let (dim, mut vectors, mut from) = (plan.space.dim as usize, Vec::new(), 0);
+    while from < stored.count {
+        let to = stored.count.min(from + PIECE);
+        let bytes = stored.read(from, to)?;
+        let scales = match stored.scales {
+            Some(section) => {
+                let bytes = section.read(u64::from(from) * 4..u64::from(to) * 4)?;
+                numbers::<f32>(section, &bytes)?.to_vec()
+            }
+            None => Vec::new(),
+        };
+        vectors.clear();
+        for (at, row) in bytes.chunks_exact(stored.row_bytes as usize).enumerate() {
+            let scale = scales.get(at).copied().unwrap_or(1.0);
+            encode::decode(plan.space, row, scale, &mut vectors);
+        }
+        // Numbers that no vector was written with take a forged file; they must not spread.
+        vectors.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
+        vectors.chunks_exact(dim).for_each(&mut *visit);
+        from = to;
+    }
+    Ok(())
+}
+
+/// A rotated vector as an own code: whole steps of a scale of its own.
+fn code(turned: &[f32], own: &mut [u8]) {
+    let largest = turned.iter().fold(0f32, |max, x| max.max(x.abs()));
+    let scale = largest / 127.0;
+    let per_step = if scale > 0.0 { scale.recip() } else { 0.0 };
+    let mut norm = 0f32;
+    for (x, code) in turned.iter().zip(own.iter_mut()) {
+        let step = (x * per_step).round().clamp(-127.0, 127.0);
+        *code = (step as i8).cast_unsigned();
+        norm += step * scale * step * scale;
+    }
+    let end = own.len() - 8;
+    own[end..end + 4].copy_from_slice(&norm.to_le_bytes());
+    own[end + 4..].copy_from_slice(&scale.to_le_bytes());
+    debug_assert_eq!(own_numbers(own), (norm, scale));
+}
+
+impl Built {
+    /// Writes the graph's sections.
+    pub(crate) fn save(&self, sink: &mut Sink) -> Result<()> {
+        let mut meta = Vec::new();
+        codec::encode(&self.meta, &mut meta).map_err(|why| Error::invalid("graph", why))?;
+        sink.section(Kind::GRAPH_META, 0, &meta)?;
+        sink.section(Kind::GRAPH_CENTER, 0, raw(&self.center))?;
+        sink.section(Kind::GRAPH_DOORS, 0, &self.grown.doors)?;
+        sink.begin(Kind::GRAPH_NODES, 0)?;
+        let layout = self.grown.measure.layout;
+        if !self.meta.compact {
+            return sink.write(&self.grown.rows);
+        }
+        for row in self.grown.rows.chunks_exact(layout.stride) {
+            sink.write(&row[layout.ids..][..LINKS_BYTES])?;
+        }
+        Ok(())
+    }
+}

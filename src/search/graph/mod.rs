@@ -1,0 +1,228 @@
+//! The proximity graph of one space of one segment: found faster than scanned, and not always found.
+//!
+//! | file | it owns |
+//! |---|---|
+//! | `build`, `grow`, `prune`, `encode` | from the vectors of a segment to a graph |
+//! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
+//! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
+//! | `effort` | how far an effort goes, and what share of the nearest it found when that was tried |
+//!
+//! Node `i` is the vector at place `i` of the segment's VECTORS section. What a row of a node holds is
+//! in `vector::hop`. The design is that of SymphonyQG (SIGMOD 2025): a hop reads one row, which has the
+//! node's own code and codes of its 32 neighbours. Differences: own codes are of 8 bits, codes of short
+//! vectors have two bits per number, walks begin at the best of a few hundred doors, and stop when the
+//! next candidate is clearly farther than the `k`-th nearest (adaptive beam search, arXiv 2505.15636).
+//!
+//! It never panics on any bytes: ids are compared with the number of nodes where they are used, and
+//! numbers that are not finite lose every comparison.
+
+pub(crate) mod beam;
+pub(crate) mod build;
+pub(crate) mod effort;
+mod encode;
+pub(crate) mod grow;
+mod links;
+mod pool;
+mod prune;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
+
+use crate::{
+    error::Result,
+    format::{Kind, codec, envelope::Sections},
+    io::hot::Hot,
+    schema::{Encoding, Metric, Space},
+    search::graph::{
+        beam::{Beam, Measure},
+        effort::Trial,
+        links::LINKS_BYTES,
+    },
+    segment::Segment,
+    vector::{
+        hop::{Layout, TABLES_MAX},
+        rotate::Rotation,
+    },
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// What the rows of the graph hold: everything a hop needs, or links only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Fast,
+    Compact,
+}
+
+/// GRAPH_META: what one must know to read the other sections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    pub(crate) nodes: u32,
+    pub(crate) dim: u32,
+    /// Numbers that codes of neighbours cover, and bits per number.
+    pub(crate) coded: u32,
+    pub(crate) bits: u32,
+    /// Whether rows hold links only.
+    pub(crate) compact: bool,
+    /// Of the rotation.
+    pub(crate) seed: u64,
+    pub(crate) scales: [f32; 2],
+    pub(crate) doors: u32,
+    /// What was found at which effort.
+    pub(crate) trials: Vec<Trial>,
+}
+
+/// An open graph.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    sections: Sections,
+    meta: Meta,
+    measure: Measure,
+    rotation: Rotation,
+    /// Taken from every vector before it is rotated.
+    center: Vec<f32>,
+    /// Small, and used by every walk.
+    doors: Vec<u8>,
+    beams: Mutex<Vec<Beam>>,
+    /// How often it was walked: what is walked often is worth a copy on large pages.
+    walks: AtomicU64,
+    hot: OnceLock<Hot>,
+}
+
+/// What is known of a graph that part of a new segment came from: a start for the new one.
+#[derive(Clone, Debug)]
+pub(crate) struct Seed {
+    pub(crate) graph: Arc<Graph>,
+    /// Per node of the old graph, the place of its vector in the new segment, or `u32::MAX`.
+    pub(crate) places: Vec<u32>,
+}
+
+/// Most numbers of a vector that a graph can have: sums of codes fit 16 bits.
+const DIM_MAX: u32 = 4096;
+/// So many walks, and a graph is worth a copy in memory.
+const WALKS_BUSY: u64 = 256;
+/// Bytes copied at a time.
+const PIECE_BYTES: usize = 1 << 20;
+/// Most doors: a few hundred nodes to begin with.
+const DOORS_MAX: u32 = 1024;
+
+impl Graph {
+    /// Opens the sections of a derived file, whose origin has been checked.
+    pub(crate) fn open(sections: Sections, segment: &Segment, space: &Space) -> Result<Graph> {
+        let section = sections.need(Kind::GRAPH_META, 0)?;
+        let meta: Meta = codec::decode(&section.all()?)
+            .map_err(|why| section.corrupt(0, "fields").found(why))?;
+        let count = segment.space(space)?.map_or(0, |stored| stored.count);
+        let padded = (meta.dim as usize).next_multiple_of(16);
+        let fits = meta.nodes == count
+            && meta.dim == space.dim
+            && meta.dim <= DIM_MAX
+            && (16..=padded as u32).contains(&meta.coded)
+            && meta.coded.is_multiple_of(16)
+            && (1..=2).contains(&meta.bits)
+            && (meta.coded * meta.bits) as usize <= TABLES_MAX * 4
+            && meta.doors <= DOORS_MAX
+            && meta.scales.iter().all(|scale| scale.is_finite());
+        if !fits {
+            return Err(section.corrupt(0, "fields").found("some that do not fit").into());
+        }
+        let layout = Layout::new(padded, meta.coded as usize, meta.bits as usize);
+        let stride = if meta.compact { LINKS_BYTES } else { layout.stride };
+        for (kind, bytes) in [
+            (Kind::GRAPH_NODES, u64::from(meta.nodes) * stride as u64),
+            (Kind::GRAPH_DOORS, u64::from(meta.doors) * layout.stride as u64),
+            (Kind::GRAPH_CENTER, u64::from(meta.dim) * 4),
+        ] {
+            let section = sections.need(kind, 0)?;
+            if section.len != bytes {
+                let damage = section.corrupt(0, "length").expected(bytes);
+                return Err(damage.found(section.len).into());
+            }
+        }
+        let center = sections.need(Kind::GRAPH_CENTER, 0)?;
+        let center = center.column::<f32>(0..meta.dim.into())?.to_vec();
+        let doors = sections.need(Kind::GRAPH_DOORS, 0)?.all()?.to_vec();
+        let measure = Measure { layout, l2: by_distance(space), scales: meta.scales };
+        let rotation = Rotation::new(meta.dim as usize, meta.seed);
+        let (beams, walks, hot) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
+        Ok(Graph { sections, meta, measure, rotation, center, doors, beams, walks, hot })
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.sections.bytes()
+    }
+
+    /// The recall that an effort had when it was tried.
+    pub(crate) fn recall_at(&self, effort: u32) -> f32 {
+        effort::recall_at(&self.meta.trials, effort)
+    }
+
+    /// Bytes of memory that a copy of the rows takes, or would take.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        self.sections.get(Kind::GRAPH_NODES, 0).map_or(0, |nodes| nodes.len)
+    }
+
+    /// Whether there is a copy of the rows in memory.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.hot.get().is_some()
+    }
+
+    /// Whether it is walked often enough for a copy to pay.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.meta.compact && self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
+    }
+
+    /// Copies the rows into memory on large pages; `go_on` is asked now and then.
+    pub(crate) fn heat(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let nodes = self.sections.need(Kind::GRAPH_NODES, 0)?;
+        let (mut hot, mut at) = (Hot::zeroed(nodes.len as usize)?, 0);
+        for piece in hot.chunks_mut(PIECE_BYTES) {
+            go_on()?;
+            piece.copy_from_slice(&nodes.read(at..at + piece.len() as u64)?);
+            at += piece.len() as u64;
+        }
+        // Another thread may have been first, with the same bytes.
+        let _ = self.hot.set(hot);
+        Ok(())
+    }
+
+    /// The effort that found a share of the nearest when it was tried, or the largest tried.
+    pub(crate) fn effort_for(&self, recall: f32) -> u32 {
+        effort::effort_for(&self.meta.trials, recall)
+    }
+
+    /// The links of a node.
+    fn links(&self, node: u32) -> Result<Vec<u32>> {
+        let layout = self.measure.layout;
+        let (stride, from) =
+            if self.meta.compact { (LINKS_BYTES, 0) } else { (layout.stride, layout.ids) };
+        let at = u64::from(node) * stride as u64 + from as u64;
+        let row = self.sections.need(Kind::GRAPH_NODES, 0)?.read(at..at + LINKS_BYTES as u64)?;
+        let ids = row.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id));
+        Ok(ids.filter(|id| *id < self.meta.nodes).collect())
+    }
+}
+
+/// Whether a space can have graphs at all: vectors of bits are scanned, and very long ones.
+pub(crate) fn fits(space: &Space) -> bool {
+    space.encoding != Encoding::Binary && space.dim <= DIM_MAX
+}
+
+/// Cosine is the order of distances between unit vectors, and measured three times better that way.
+fn by_distance(space: &Space) -> bool {
+    space.metric != Metric::Dot
+}
+
+/// Names what a graph of this space and style is made by; it changes when the content would.
+pub(crate) fn recipe(space: &Space, style: Style) -> String {
+    let style = match style {
+        Style::Fast => "fast",
+        Style::Compact => "compact",
+    };
+    format!("graph/1 {style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
+}

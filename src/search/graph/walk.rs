@@ -1,0 +1,159 @@
+//! Finding the nearest rows by walking a graph.
+
+pub(crate) use super::beam::Cost;
+use super::{
+    Graph,
+    beam::{Beam, Rows},
+    effort::{self, Reach},
+    grow::Flat,
+    links,
+};
+use crate::{
+    error::Result,
+    format::{
+        Kind,
+        section::{Section, Slice},
+    },
+    search::{scan::Query, top::Top},
+    segment::{Segment, Stored, numbers},
+    vector::{hop::Hops, kernel::hop::touch},
+};
+use std::{ops::Deref, sync::atomic::Ordering};
+
+/// What to look for in one graph.
+pub(crate) struct Ask<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) segment: &'a Segment,
+    /// Queries in the graph's space; a row's score is its best over them.
+    pub(crate) queries: &'a [Query],
+    /// Says whether a row may be returned; `None` if every row may.
+    pub(crate) allowed: Option<&'a dyn Fn(u32) -> bool>,
+    /// About what share of the rows is allowed, 0 to 1.
+    pub(crate) share: f32,
+    /// How many rows are wanted.
+    pub(crate) k: usize,
+    /// How far to look.
+    pub(crate) effort: u32,
+}
+
+/// Rows of nodes in a file.
+struct Filed<'a> {
+    nodes: &'a Section,
+    stride: u64,
+    doors: &'a [u8],
+}
+
+impl Rows for Filed<'_> {
+    #[inline]
+    fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
+        let from = u64::from(node) * self.stride;
+        self.nodes.read(from..from + self.stride)
+    }
+
+    #[inline]
+    fn touch(&self, node: u32) {
+        let from = u64::from(node) * self.stride;
+        if let Some(row) = self.nodes.peek(from..from + self.stride) {
+            touch(row);
+        }
+    }
+
+    fn doors(&self) -> &[u8] {
+        self.doors
+    }
+}
+
+/// Offers the nearest rows to `top`, with the scores that a scan would give them.
+pub(crate) fn walk(ask: &Ask<'_>, top: &mut Top) -> Result<Cost> {
+    let graph = ask.graph;
+    let Some(space) = ask.queries.first().map(|query| &query.space) else {
+        return Ok(Cost::default());
+    };
+    let Some(stored) = ask.segment.space(space)? else { return Ok(Cost::default()) };
+    let mut beam = graph.beams.lock().pop().unwrap_or_default();
+    let cost = found(ask, &stored, &mut beam);
+    let offered = cost.and_then(|cost| {
+        let nearest = beam.nearest.len().min(effort::spared(ask.k));
+        rescore(ask, &stored, &beam.nearest[..nearest], top)?;
+        Ok(cost)
+    });
+    graph.beams.lock().push(beam);
+    offered
+}
+
+/// Walks; the nearest nodes are in the beam.
+fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
+    let graph = ask.graph;
+    beam.queries.resize_with(ask.queries.len(), Hops::default);
+    let mut turned = vec![0f32; graph.rotation.padded()];
+    let mut moved = vec![0f32; graph.center.len()];
+    for (hops, query) in beam.queries.iter_mut().zip(ask.queries) {
+        let numbers = query.probe.numbers().iter().zip(&graph.center);
+        moved.iter_mut().zip(numbers).for_each(|(to, (x, c))| *to = x - c);
+        graph.rotation.apply(&moved, &mut turned);
+        hops.prepare(&turned, &graph.measure.layout);
+    }
+    let nodes = graph.sections.need(Kind::GRAPH_NODES, 0)?;
+    let aim = Reach::of(ask.effort, ask.k).aim(ask.share, graph.measure.l2);
+    let whole = stored.is_whole();
+    let allowed = |place: u32| match (ask.allowed, whole) {
+        (None, _) => true,
+        (Some(allowed), true) => allowed(place),
+        // A row that cannot be read is not returned; reading it again reports the error.
+        (Some(allowed), false) => stored.row(place).is_ok_and(allowed),
+    };
+    let allowed: Option<&dyn Fn(u32) -> bool> = match ask.allowed {
+        Some(_) => Some(&allowed),
+        None => None,
+    };
+    let count = graph.meta.nodes;
+    if graph.meta.compact {
+        let near = links::Near { nodes, stored, doors: &graph.doors, queries: ask.queries };
+        return near.walk(beam, (&graph.measure, count), aim, allowed);
+    }
+    graph.walks.fetch_add(1, Ordering::Relaxed);
+    let (stride, doors) = (graph.measure.layout.stride, &graph.doors[..]);
+    if let Some(hot) = graph.hot.get() {
+        let rows = Flat { rows: hot, doors, stride };
+        return beam.walk(&rows, (&graph.measure, count), aim, allowed);
+    }
+    let stride = stride as u64;
+    beam.walk(&Filed { nodes, stride, doors }, (&graph.measure, count), aim, allowed)
+}
+
+/// Scores the nearest nodes as a scan does, from the stored vectors.
+fn rescore(
+    ask: &Ask<'_>,
+    stored: &Stored<'_>,
+    nearest: &[(f32, u32)],
+    top: &mut Top,
+) -> Result<()> {
+    for &(_, place) in nearest {
+        stored.touch(place);
+    }
+    for &(_, place) in nearest {
+        let score = score(ask.queries, stored, place)?;
+        top.push(score, stored.row(place)?);
+    }
+    Ok(())
+}
+
+/// The best score of a stored vector over the queries.
+pub(super) fn score(queries: &[Query], stored: &Stored<'_>, place: u32) -> Result<f32> {
+    let bytes = stored.read(place, place + 1)?;
+    let scale: Slice<'_>;
+    let scales = match stored.scales {
+        Some(section) => {
+            scale = section.read(u64::from(place) * 4..u64::from(place) * 4 + 4)?;
+            numbers::<f32>(section, &scale)?
+        }
+        None => &[],
+    };
+    let (mut best, mut one) = (f32::MIN, [0f32]);
+    for query in queries {
+        query.probe.scores(&bytes, scales, &mut one);
+        best = best.max(query.weight * one[0]);
+    }
+    // Weights may take a finite score beyond what an f32 holds; results stay finite (V8).
+    Ok(best.clamp(f32::MIN, f32::MAX))
+}

@@ -1,0 +1,226 @@
+//! Building graphs: long work that neither commits nor flushes nor merges wait for.
+//!
+//! A build holds `building` alone, so that no graph is built twice, and reads only the segment, which
+//! does not change. `chores` is taken for the moment in which a version that has the graph is swapped
+//! in. If the part is merged away meanwhile, the build is in vain and is given up.
+
+use crate::{
+    error::{Error, Result},
+    format::{names, sink::remove_if_there},
+    progress::Progress,
+    search::graph::{
+        Graph, Style,
+        build::{self, Built, Plan},
+    },
+    segment::Segment,
+    store::{
+        Store, compact,
+        graphs::{self, Lack},
+        origin,
+        version::Version,
+    },
+};
+use parking_lot::MutexGuard;
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A graph that could not be built.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: String,
+    times: u32,
+    since: Instant,
+}
+
+/// How long one waits for another's build before asking whether to go on waiting.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The longest time after a failure in which housekeeping does not try again.
+const REST_MAX: Duration = Duration::from_secs(300);
+
+impl Failure {
+    /// Twice as long after each failure: what has failed for long may take an hour to fail again.
+    fn rests(&self) -> bool {
+        let rest = Duration::from_secs(1 << self.times.min(16));
+        self.since.elapsed() < rest.min(REST_MAX)
+    }
+}
+
+impl Store {
+    /// Builds every graph that is lacking now.
+    pub(crate) fn index(&self, progress: &mut Progress<'_>) -> Result<()> {
+        self.may_write()?;
+        loop {
+            let _building = self.wait_to_build(progress)?;
+            let Some(lack) = graphs::lacking(&self.current(), &self.options).into_iter().next()
+            else {
+                return Ok(());
+            };
+            self.try_graph(&lack, progress)?;
+        }
+    }
+
+    /// Builds the graph that is most worth while, unless somebody else is building; says how many
+    /// vectors are in it. One that failed has to wait, so that it does not keep others waiting.
+    pub(crate) fn index_next(&self, progress: &mut Progress<'_>) -> Result<Option<u64>> {
+        self.may_write()?;
+        let Some(_building) = self.building.try_lock() else { return Ok(None) };
+        loop {
+            let version = self.current();
+            let lacking = graphs::lacking(&version, &self.options);
+            self.forget_failures(&lacking);
+            let next = lacking.into_iter().find(|lack| self.is_worthwhile(&version, lack));
+            drop(version);
+            let Some(lack) = next else { return Ok(None) };
+            if self.try_graph(&lack, progress)? {
+                return Ok(Some(lack.rows.into()));
+            }
+        }
+    }
+
+    /// Copies the rows of one graph that is walked often into memory, if the limit leaves room; says
+    /// how many bytes they are.
+    pub(crate) fn heat_next(&self, progress: &mut Progress<'_>) -> Result<Option<u64>> {
+        let version = self.current();
+        let graphs = || version.parts.iter().flat_map(|part| part.graphs.values());
+        let used: u64 = graphs().filter(|g| g.is_hot()).map(|g| g.hot_bytes()).sum();
+        let room = (self.options.memory_limit_bytes / 2).saturating_sub(used);
+        let fits = |g: &&Arc<Graph>| !g.is_hot() && g.is_busy() && g.hot_bytes() <= room;
+        let Some(graph) = graphs().find(fits) else { return Ok(None) };
+        graph.heat(&mut || progress.begin(0))?;
+        Ok(Some(graph.hot_bytes()))
+    }
+
+    /// What the last build of a graph that is still lacking failed with.
+    pub(crate) fn index_error(&self) -> Option<String> {
+        self.failures.lock().values().max_by_key(|f| f.since).map(|f| f.error.clone())
+    }
+
+    fn wait_to_build(&self, progress: &mut Progress<'_>) -> Result<MutexGuard<'_, ()>> {
+        loop {
+            match self.building.try_lock_for(PATIENCE) {
+                Some(guard) => return Ok(guard),
+                None => progress.begin(0)?,
+            }
+        }
+    }
+
+    fn forget_failures(&self, lacking: &[Lack]) {
+        let still = |id: &(u64, u16)| lacking.iter().any(|l| (l.segment, l.space.id) == *id);
+        self.failures.lock().retain(|id, _| still(id));
+    }
+
+    /// Not failed a moment ago, and not about to be merged away.
+    fn is_worthwhile(&self, version: &Version, lack: &Lack) -> bool {
+        let on_disk = version.parts.iter().filter(|part| !part.on_heap());
+        let merged = compact::pick(&compact::shapes(version)).unwrap_or(0..0);
+        let fleeting = |part: &crate::store::Part| part.segment.uid == lack.segment;
+        let failures = self.failures.lock();
+        let rests = failures.get(&(lack.segment, lack.space.id)).is_some_and(Failure::rests);
+        !rests && !on_disk.skip(merged.start).take(merged.len()).any(fleeting)
+    }
+
+    /// Builds one graph and remembers a failure; `false` if it was no longer wanted.
+    fn try_graph(&self, lack: &Lack, progress: &mut Progress<'_>) -> Result<bool> {
+        Store::refuse_if_poisoned(&self.writer.lock())?;
+        let id = (lack.segment, lack.space.id);
+        let built = match self.build_graph(lack, progress) {
+            Err(error) => Err(self.judge(&mut self.writer.lock(), error)),
+            built => built,
+        };
+        let mut failures = self.failures.lock();
+        match &built {
+            Ok(_) => drop(failures.remove(&id)),
+            Err(Error::Cancelled) => {}
+            Err(error) => {
+                let times = failures.get(&id).map_or(0, |failure| failure.times) + 1;
+                let failure = Failure { error: error.to_string(), times, since: Instant::now() };
+                failures.insert(id, failure);
+            }
+        }
+        built
+    }
+
+    fn build_graph(&self, lack: &Lack, progress: &mut Progress<'_>) -> Result<bool> {
+        let Some(style) = graphs::style(&self.options) else { return Ok(false) };
+        // Of the version, only this: the rest of it may go away during a build of an hour.
+        let (segment, seed) = {
+            let version = self.current();
+            let Some(at) = place(&version, lack) else { return Ok(false) };
+            let part = &version.parts[at];
+            (part.segment.clone(), part.seeds.get(&lack.space.id).cloned())
+        };
+        let plan = Plan {
+            segment: &segment,
+            space: &lack.space,
+            style,
+            threads: self.options.build_threads,
+            memory_bytes: self.options.memory_limit_bytes / 2,
+            seed,
+        };
+        let gone = Cell::new(false);
+        let mut watched = progress.watched(|| {
+            gone.set(place(&self.current(), lack).is_none());
+            !gone.get()
+        });
+        let built = match build::build(&plan, &mut watched) {
+            Err(Error::Cancelled) if gone.get() => return Ok(false),
+            built => built?,
+        };
+        drop(plan);
+        let graph = self.publish_graph(&segment, lack, (style, built))?;
+        Ok(self.adopt_graph(lack, graph))
+    }
+
+    /// Writes the file, not holding `chores`: it may be gigabytes.
+    fn publish_graph(
+        &self,
+        segment: &Segment,
+        lack: &Lack,
+        (style, built): (Style, Built),
+    ) -> Result<Arc<Graph>> {
+        let path = names::graph(segment.uid, lack.space.id);
+        let missing = || Error::missing("graph", &path);
+        let file = segment.file().ok_or_else(missing)?;
+        let recipe = graphs::recipe(&lack.space, style);
+        let from = (path.as_str(), recipe.as_str());
+        // Moved into the writing, so that its memory is free before the file is opened.
+        origin::publish(&*self.dir, self.db, file, from, move |sink| built.save(sink))?;
+        let what = (segment, &lack.space);
+        match graphs::adopt(&*self.dir, &self.mode, &self.db, what, (&[style], false)) {
+            Ok(Some(graph)) => Ok(graph),
+            failed => {
+                // No part knows of it, so no merge would remove it, nor what is erased with it.
+                let _ = remove_if_there(&*self.dir, &path);
+                failed.and(Err(missing()))
+            }
+        }
+    }
+
+    /// Swaps in a version whose part has the graph; without such a part, the file is of no use.
+    fn adopt_graph(&self, lack: &Lack, graph: Arc<Graph>) -> bool {
+        let _no_merge_is_going_on = self.chores.lock();
+        let _writer = self.writer.lock();
+        let now = self.current();
+        let Some(at) = place(&now, lack) else {
+            self.discard(names::graph(lack.segment, lack.space.id), None);
+            return false;
+        };
+        let mut parts = now.parts.clone();
+        Arc::make_mut(&mut parts[at].graphs).insert(lack.space.id, graph);
+        if parts[at].seeds.contains_key(&lack.space.id) {
+            Arc::make_mut(&mut parts[at].seeds).remove(&lack.space.id);
+        }
+        self.swap(Version { parts, ..(*now).clone() });
+        true
+    }
+}
+
+/// Where the part is that lacks the graph, if that is still so.
+fn place(version: &Version, lack: &Lack) -> Option<usize> {
+    let known = version.schema.spaces().iter().any(|space| space.id == lack.space.id);
+    let at = version.parts.iter().position(|part| part.segment.uid == lack.segment)?;
+    (known && version.parts[at].graph(lack.space.id).is_none()).then_some(at)
+}
