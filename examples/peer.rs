@@ -2,7 +2,7 @@
 //! disk.
 //!
 //! `peer BASE QUERY TRUTH METRIC THREADS WORKDIR [--graphs compact|fast] [--efforts 8,16]
-//! [--encoding f32|f16|i8]`
+//! [--encoding f32|f16|i8] [--memory-limit BYTES] [--batch-threads N]`
 //!
 //! BASE and QUERY are `.fvecs`, TRUTH is `.ivecs`. Prints a JSON line after each phase, and writes
 //! `ids_EFFORT.ivecs` into WORKDIR. If there is a database in WORKDIR it is opened, not built.
@@ -34,12 +34,15 @@ struct Job {
     graphs: Graphs,
     efforts: Vec<u32>,
     encoding: Encoding,
+    memory_limit: Option<u64>,
+    batch_threads: usize,
 }
 
 impl Job {
     fn parse() -> std::result::Result<Job, Failure> {
         let (mut plain, mut graphs) = (Vec::new(), Graphs::default());
         let (mut efforts, mut encoding) = (SWEEP.to_vec(), Encoding::F32);
+        let (mut memory_limit, mut batch_threads) = (None, 1);
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let Some(name) = word.strip_prefix("--") else {
@@ -53,6 +56,8 @@ impl Job {
                 ("efforts", list) => {
                     efforts = list.split(',').map(str::parse).collect::<Result<_, _>>()?;
                 }
+                ("memory-limit", bytes) => memory_limit = Some(bytes.parse()?),
+                ("batch-threads", count) => batch_threads = count.parse()?,
                 ("encoding", "f32") => encoding = Encoding::F32,
                 ("encoding", "f16") => encoding = Encoding::F16,
                 ("encoding", "i8") => encoding = Encoding::I8,
@@ -70,11 +75,27 @@ impl Job {
         };
         let [base, query, truth, workdir] = [base, query, truth, workdir].map(PathBuf::from);
         let threads = threads.parse()?;
-        Ok(Job { base, query, truth, metric, threads, workdir, graphs, efforts, encoding })
+        Ok(Job {
+            base,
+            query,
+            truth,
+            metric,
+            threads,
+            workdir,
+            graphs,
+            efforts,
+            encoding,
+            memory_limit,
+            batch_threads,
+        })
     }
 
     fn options(&self) -> Options {
-        Options::default().graphs(self.graphs).build_threads(self.threads)
+        let options = Options::default().graphs(self.graphs).build_threads(self.threads);
+        match self.memory_limit {
+            Some(bytes) => options.memory_limit_bytes(bytes),
+            None => options,
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -161,7 +182,10 @@ fn search(
     truth: &[Vec<i32>],
     effort: u32,
 ) -> std::result::Result<f64, Failure> {
-    let batch = || snapshot.near_batch("v", queries).limit(K).effort(effort).run();
+    let batch = || {
+        let batch = snapshot.near_batch("v", queries).threads(job.batch_threads);
+        batch.limit(K).effort(effort).run()
+    };
     let start = Instant::now();
     let mut answers = batch()?;
     let mut best = start.elapsed().as_secs_f64();

@@ -27,6 +27,9 @@ impl std::fmt::Debug for Query {
 /// Rows scored at a time: their scores stay in the first-level cache.
 const BLOCK_ROWS: u32 = 1024;
 
+/// Rows that are asked for before they are scored, where they do not follow each other.
+const AHEAD: usize = 8;
+
 /// Which rows of a segment to look at.
 #[derive(Clone, Copy)]
 pub(crate) enum Rows<'a> {
@@ -212,8 +215,14 @@ impl<'a> Scorer<'a> {
         if is_run(places) {
             return self.add_stretch(places, sums);
         }
-        let mut done = 0;
+        let (mut done, mut asked) = (0, 0);
         while done < places.len() {
+            // Rows here and there are not foreseen by the processor.
+            let ahead = (done + AHEAD).min(places.len());
+            for place in &places[ahead.min(asked)..ahead] {
+                self.stored.touch(*place);
+            }
+            asked = ahead;
             // A stretch with few gaps is cheaper to score whole than row by row.
             let mut end = done + 1;
             while end < places.len() && places[end] - places[end - 1] <= 3 {
