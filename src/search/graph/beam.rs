@@ -181,7 +181,9 @@ impl Beam {
         let mut ahead = pool.next();
         while let Some((distance, node)) = ahead {
             if distance > bound {
-                break;
+                // What was found since this one was taken may be nearer.
+                ahead = pool.next().filter(|next| next.0 <= bound);
+                continue;
             }
             if !seen.mark(node) {
                 ahead = pool.next();
