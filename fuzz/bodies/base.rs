@@ -1,5 +1,6 @@
 //! Small sound databases that between them hold every kind of file, and everything they answer.
 
+use super::attack;
 use bowerbird::{io::fault::Fault, *};
 use std::sync::Arc;
 
@@ -181,6 +182,60 @@ pub fn large() -> Moment {
     Moment { name: "large", dir: dir.fork(), answers: answers(&db) }
 }
 
+/// Items of a database with graphs: so many that walks are cheaper than scans.
+pub const NODES: u64 = 240;
+
+/// Options under which such a database has graphs of a style.
+pub fn graph_options(mode: IoMode, style: Graphs) -> Options {
+    options(mode).graphs(style).graph_rows_min(8).build_threads(2)
+}
+
+/// A vector that is like no other.
+pub fn spot(dim: usize, seed: u64) -> Vec<f32> {
+    attack::noise(seed, dim).iter().map(|byte| f32::from(*byte) / 64.0 - 2.0).collect()
+}
+
+/// A database with a graph in every space; with `dead`, some nodes are dead rows.
+///
+/// Panics if its graphs are not walked.
+pub fn graphs(style: Graphs, dead: bool) -> Moment {
+    let dir = Fault::new();
+    let schema = Schema::new()
+        .space("text", 6, Metric::Cosine)
+        .space_as("image", 9, Metric::L2, Encoding::I8)
+        .space_as("half", 5, Metric::Dot, Encoding::F16)
+        .attr("year", AttrType::Int);
+    let db = Db::create_in(Arc::new(dir.clone()), schema, graph_options(IoMode::Mmap, style))
+        .expect("the directory is empty");
+    let mut batch = db.batch();
+    for n in 0..NODES {
+        let mut item = Item::new(n).vector("text", spot(6, n)).attr("year", (n % 10) as i64);
+        if !n.is_multiple_of(3) {
+            item = item.vector("image", spot(9, n));
+        }
+        if n % 4 != 1 {
+            item = item.vector("half", spot(5, n));
+        }
+        batch.put(item);
+    }
+    batch.commit().expect("the batch is fine");
+    db.flush().expect("the disk is fine");
+    db.index().expect("the disk is fine");
+    if dead {
+        let mut batch = db.batch();
+        for n in (0..NODES).step_by(16) {
+            batch.delete(n);
+        }
+        batch.commit().expect("the batch is fine");
+    }
+    let snapshot = db.snapshot();
+    for space in snapshot.schema().spaces() {
+        let measured = snapshot.measure_recall(&space.name, 4).limit(1).effort(1).run();
+        assert!(measured.is_ok_and(|report| report.expanded > 0.0), "no walks in {}", space.name);
+    }
+    Moment { name: "graphs", dir: dir.fork(), answers: answers(&db) }
+}
+
 /// What a database answers to one kind of question.
 #[derive(Debug)]
 pub struct Answer {
@@ -188,7 +243,7 @@ pub struct Answer {
     pub is: Result<String>,
 }
 
-/// Asks everything: all items, events, filters, searches, artifacts.
+/// Asks everything: all items, events, filters, searches, artifacts, and walks if there are graphs.
 ///
 /// Panics if a score is not finite, or if an error does not come again when asked again (C7).
 pub fn answers(db: &Db) -> Vec<Answer> {
@@ -200,7 +255,7 @@ pub fn answers(db: &Db) -> Vec<Answer> {
         }
         Answer { what, is }
     };
-    vec![
+    let mut answers = vec![
         ask("items", &items),
         ask("user histories", &histories),
         ask("item histories", &item_histories),
@@ -208,7 +263,12 @@ pub fn answers(db: &Db) -> Vec<Answer> {
         ask("searches", &searches),
         ask("pages", &pages),
         ask("artifacts", &artifacts),
-    ]
+    ];
+    // What walks find is the same only while the graphs are: the last answer, and not always there.
+    if db.stats().graph_parts > 0 {
+        answers.push(ask("walks", &walks));
+    }
+    answers
 }
 
 const MOST: usize = 2000;
@@ -289,6 +349,30 @@ fn searches(snapshot: &Snapshot) -> Result<String> {
     if snapshot.schema().find_attr("genre").is_ok() {
         let near = snapshot.near("text", &vector(6, 3)).also("image", &vector(9, 1), 0.5);
         text += &scores(&near.filter(attr("year").at_least(1955)).group_by("genre", 2).run()?);
+    }
+    Ok(text)
+}
+
+/// Searches so short that graphs are walked for them.
+fn walks(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    for space in snapshot.schema().spaces() {
+        let dim = space.dim as usize;
+        for seed in 1000..1003 {
+            let query = spot(dim, seed);
+            let near = || snapshot.near(&space.name, &query);
+            text += &scores(&near().limit(1).effort(1).run()?);
+            text += &scores(&near().limit(3).effort(3).run()?);
+            text += &scores(&near().limit(1).recall(0.5).run()?);
+            if snapshot.schema().find_attr("year").is_ok() {
+                let few = near().filter(attr("year").at_least(8));
+                text += &scores(&few.limit(3).effort(2).run()?);
+                let half = near().filter(attr("year").at_least(5));
+                text += &scores(&half.limit(1).effort(1).run()?);
+            }
+            let any = snapshot.near_any(&space.name, &[query.clone(), spot(dim, seed + 10)]);
+            text += &scores(&any.limit(1).effort(1).run()?);
+        }
     }
     Ok(text)
 }

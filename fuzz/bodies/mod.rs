@@ -6,6 +6,7 @@ pub mod canary;
 pub mod crash_ops;
 pub mod event_log;
 pub mod filter_parse;
+pub mod graph_section;
 pub mod manifest;
 pub mod model_artifact;
 pub mod open_dir;

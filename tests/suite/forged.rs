@@ -2,8 +2,10 @@
 
 use crate::{
     fuzz_bodies::bodies::{
-        attack, base, open_dir,
-        seal::{self, Files},
+        attack, base,
+        graph_section::{self, Search, Sound},
+        open_dir,
+        seal::{self, Envelope, Files},
     },
     memory_limits::peak_of,
 };
@@ -191,6 +193,166 @@ fn sections_missing_resized_or_of_another_field_are_survived() {
         }
     }
     println!("{count} ways");
+}
+
+const SEARCH: Search = Search { seed: 77, limit: 3, effort: 3, year_min: 6 };
+
+/// What came of forged graphs.
+#[derive(Debug, Default)]
+struct Forged {
+    count: usize,
+    opened: usize,
+    built: usize,
+    slowest: Duration,
+    failures: Vec<String>,
+}
+
+impl Forged {
+    /// Examines a database whose graph in one space was changed.
+    fn examine(&mut self, sound: &Sound, path: &str, envelope: &Envelope, place: String) {
+        let mut files = sound.files.clone();
+        files.insert(path.into(), envelope.to_bytes());
+        // A build is far more work than searches: some will do.
+        let builds = self.count.is_multiple_of(17);
+        let mode = if self.count.is_multiple_of(2) { IoMode::Mmap } else { IoMode::Pread };
+        let begun = Instant::now();
+        let done = panic::catch_unwind(|| {
+            let dir = attack::dir(files);
+            let opens = graph_section::examine(&dir, mode, sound, SEARCH);
+            if opens && builds {
+                graph_section::rebuild(&dir, sound, SEARCH).unwrap();
+            }
+            opens
+        });
+        self.count += 1;
+        self.slowest = self.slowest.max(begun.elapsed());
+        self.built += usize::from(builds && done.as_ref().is_ok_and(|opens| *opens));
+        match done {
+            Ok(opens) => self.opened += usize::from(opens),
+            Err(_) => self.failures.push(place),
+        }
+    }
+
+    /// Panics if anything did.
+    fn check(mut self) {
+        self.failures.truncate(9);
+        println!("{self:?}");
+        assert!(self.failures.is_empty() && self.slowest < Duration::from_secs(20), "{self:?}");
+        assert!(self.opened > 0 && self.built > 0, "{self:?}");
+    }
+}
+
+/// Goal: no bytes of a graph make this crate panic, hang, or return what a scan would not (C3, C4, V8).
+/// Method: the fuzz target, on noise.
+// checks: C3 C4 C5 V8
+#[test]
+fn forged_graphs_find_only_what_is_there() {
+    for number in 0..MUTATIONS / 10 {
+        let mut input = attack::noise(0x5eed_0003_0000_0000 + number, 64);
+        // One change mostly, so that it is not hidden behind another.
+        input.truncate(if number % 4 == 0 { 64 } else { 16 });
+        let done = panic::catch_unwind(|| graph_section::run(&input));
+        assert!(done.is_ok(), "mutation {number}: {input:?}");
+    }
+}
+
+/// Goal: no number in GRAPH_META is believed (C3, C5). Method: boundary values in every field up to the
+/// third trial, and three values in every byte, in each style; then right checksums, and searches.
+// checks: C3 C5 V8
+#[test]
+fn boundary_values_in_the_fields_of_a_graph_are_survived() {
+    let mut forged = Forged::default();
+    for compact in [false, true] {
+        let sound = graph_section::sound(compact, true);
+        let path = graph_section::graphs(&sound.files)[0];
+        let envelope = Envelope::open(&sound.files[path]).unwrap();
+        let meta = envelope.clone().section(graph_section::META).unwrap().clone();
+        for at in 0..69 {
+            let old = u32::from(meta[at]);
+            let near = [old + 1, old.wrapping_sub(1), old * 2];
+            let wide = graph_section::BOUNDARIES.into_iter().chain(near).map(|value| (value, 4));
+            // The fifth field is of one byte.
+            let begins = if at <= 16 { at % 4 == 0 } else { at % 4 == 1 };
+            let wide = wide.filter(|_| begins);
+            for (value, size) in [(0, 1), (1, 1), (255, 1)].into_iter().chain(wide) {
+                let mut envelope = envelope.clone();
+                let section = envelope.section(graph_section::META).unwrap();
+                section[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
+                let place = format!("compact {compact}: {size} bytes at {at}: {value:#x}");
+                forged.examine(sound, path, &envelope, place);
+            }
+        }
+    }
+    forged.check();
+}
+
+/// Where a row has its numbers: (name, from, to). The offsets are those of FORMAT.md for vectors of up
+/// to 16 numbers.
+fn parts_of_row(kind: u16, compact: bool, stride: usize) -> Vec<(&'static str, usize, usize)> {
+    if compact && kind == graph_section::NODES {
+        return vec![("links", 0, 128)];
+    }
+    vec![
+        ("length", 56, 60),
+        ("scale", 60, 64),
+        ("codes", 64, stride - 256),
+        ("links", stride - 256, stride - 128),
+        ("factors", stride - 128, stride),
+    ]
+}
+
+/// Goal: links that lead nowhere, in circles or to all the same node, and lengths, scales and factors
+/// that are no numbers, cost recall and nothing else (C3, V8). Method: each such value in each part of
+/// a row: its first number or all, in one row or in all; also in the center.
+// checks: C3 C5 V8
+#[test]
+fn links_and_factors_of_a_graph_are_not_believed() {
+    let mut forged = Forged::default();
+    for (compact, dead) in [(false, false), (true, true)] {
+        let sound = graph_section::sound(compact, dead);
+        for (space, path) in graph_section::graphs(&sound.files).into_iter().enumerate() {
+            let envelope = Envelope::open(&sound.files[path]).unwrap();
+            for kind in [graph_section::DOORS, graph_section::NODES, graph_section::CENTER] {
+                let len = envelope.clone().section(kind).unwrap().len();
+                let (stride, parts) = match kind {
+                    graph_section::CENTER => (len, vec![("center", 0, len)]),
+                    _ => {
+                        let wide = graph_section::NODES != kind || !compact;
+                        let stride = if wide { row_bytes(len) } else { 128 };
+                        (stride, parts_of_row(kind, compact, stride))
+                    }
+                };
+                for (name, from, to) in parts {
+                    for value in graph_section::BOUNDARIES {
+                        for (all_rows, all_numbers) in
+                            [(false, false), (false, true), (true, false), (true, true)]
+                        {
+                            let mut envelope = envelope.clone();
+                            let section = envelope.section(kind).unwrap();
+                            let rows = if all_rows { usize::MAX } else { 1 };
+                            for row in section.chunks_mut(stride).take(rows) {
+                                let to = if all_numbers { to } else { from + 4 };
+                                for number in row[from..to].chunks_mut(4) {
+                                    number.copy_from_slice(&value.to_le_bytes());
+                                }
+                            }
+                            let place = format!(
+                                "compact {compact}, dead {dead}, space {space}, {kind}, {name}, \
+                                 {value:#x}, all rows {all_rows}, all numbers {all_numbers}"
+                            );
+                            forged.examine(sound, path, &envelope, place);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    forged.check();
+}
+
+/// Bytes of a row with codes of one or of two bits, of vectors of up to 16 numbers.
+fn row_bytes(section: usize) -> usize {
+    if section.is_multiple_of(448) { 448 } else { 384 }
 }
 
 /// Goal: what a newer program wrote is said to be too new, not damaged; nothing is changed, and what

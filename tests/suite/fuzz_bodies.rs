@@ -83,6 +83,8 @@ bodies! {
     any_events_are_survived: event_log, 3000;
     // checks: C3
     any_artifact_is_survived: model_artifact, 3000;
+    // checks: C3 C4 V8
+    any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
     // checks: C5
     any_json_is_a_filter_or_an_error: filter_parse, 40000;
     // checks: A1 L1
