@@ -165,13 +165,14 @@ impl Store {
             gone.set(place(&self.current(), lack).is_none());
             !gone.get()
         });
-        let built = match build::build(&plan, &mut watched) {
-            Err(Error::Cancelled) if gone.get() => return Ok(false),
-            built => built?,
-        };
+        let built = build::build(&plan, &mut watched);
         drop(plan);
-        let graph = self.publish_graph(&segment, lack, (style, built))?;
-        Ok(self.adopt_graph(lack, graph))
+        let graph = built
+            .and_then(|built| self.publish_graph(&segment, lack, (style, built), &mut watched));
+        match graph {
+            Err(Error::Cancelled) if gone.get() => Ok(false),
+            graph => Ok(self.adopt_graph(lack, graph?)),
+        }
     }
 
     /// Writes the file, not holding `chores`: it may be gigabytes.
@@ -180,6 +181,7 @@ impl Store {
         segment: &Segment,
         lack: &Lack,
         (style, built): (Style, Built),
+        progress: &mut Progress<'_>,
     ) -> Result<Arc<Graph>> {
         let path = names::graph(segment.uid, lack.space.id);
         let missing = || Error::missing("graph", &path);
@@ -187,7 +189,10 @@ impl Store {
         let recipe = graphs::recipe(&lack.space, style);
         let from = (path.as_str(), recipe.as_str());
         // Moved into the writing, so that its memory is free before the file is opened.
-        origin::publish(&*self.dir, self.db, file, from, move |sink| built.save(sink))?;
+        origin::publish(&*self.dir, self.db, file, from, |sink| {
+            let built = built;
+            built.save(sink, progress)
+        })?;
         let what = (segment, &lack.space);
         match graphs::adopt(&*self.dir, &self.mode, &self.db, what, (&[style], false)) {
             Ok(Some(graph)) => Ok(graph),

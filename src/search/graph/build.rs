@@ -41,7 +41,7 @@ const SEED: u64 = 0x0b0e_7b1d;
 const TWO_BITS_DIM_MAX: usize = 128;
 /// Doors, each with 32 nodes to begin with.
 const DOORS: usize = 8;
-/// Vectors decoded at a time.
+/// Vectors decoded, or rows written, at a time.
 const PIECE: u32 = 4096;
 
 /// Builds a graph. The same plan gives the same bytes, for any number of threads.
@@ -159,7 +159,7 @@ fn code(turned: &[f32], own: &mut [u8]) {
 
 impl Built {
     /// Writes the graph's sections.
-    pub(crate) fn save(&self, sink: &mut Sink) -> Result<()> {
+    pub(crate) fn save(&self, sink: &mut Sink, progress: &mut Progress<'_>) -> Result<()> {
         let mut meta = Vec::new();
         codec::encode(&self.meta, &mut meta).map_err(|why| Error::invalid("graph", why))?;
         sink.section(Kind::GRAPH_META, 0, &meta)?;
@@ -167,11 +167,15 @@ impl Built {
         sink.section(Kind::GRAPH_DOORS, 0, &self.grown.doors)?;
         sink.begin(Kind::GRAPH_NODES, 0)?;
         let layout = self.grown.measure.layout;
-        if !self.meta.compact {
-            return sink.write(&self.grown.rows);
-        }
-        for row in self.grown.rows.chunks_exact(layout.stride) {
-            sink.write(&row[layout.ids..][..LINKS_BYTES])?;
+        for piece in self.grown.rows.chunks(PIECE as usize * layout.stride) {
+            progress.check()?;
+            if !self.meta.compact {
+                sink.write(piece)?;
+                continue;
+            }
+            for row in piece.chunks_exact(layout.stride) {
+                sink.write(&row[layout.ids..][..LINKS_BYTES])?;
+            }
         }
         Ok(())
     }
