@@ -175,8 +175,12 @@ pub fn run(data: &[u8]) {
 fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
     let kind = [META, CENTER, DOORS, NODES, NODES][choices.below(5)];
     let Some(section) = envelope.section(kind) else { return };
-    let at = choices.below(1 << 16) * section.len() >> 16;
+    let mut at = (choices.below(1 << 16) * section.len()) >> 16;
     let how = choices.byte();
+    if !how.is_multiple_of(4) {
+        // A number, at its place.
+        at -= at % 4;
+    }
     let bytes = match how % 4 {
         0 => choices.bytes(1 + usize::from(how >> 5)),
         1 => BOUNDARIES[choices.below(BOUNDARIES.len())].to_le_bytes().to_vec(),
@@ -186,7 +190,6 @@ fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
         }
         _ => attack::noise(choices.number(), choices.below(4096)),
     };
-    let at = if how % 4 == 0 { at } else { at / 4 * 4 };
     let len = bytes.len().min(section.len() - at);
     section[at..at + len].copy_from_slice(&bytes[..len]);
 }
