@@ -1,12 +1,13 @@
 //! One hop of a walk through a graph: a node's own distance, and estimates for its 32 neighbours.
 //!
-//! A neighbour `x` of node `c` is known by one bit per number: the signs `b` of `x - c`, rotated. With
-//! `f = |x - c|^2 / sum |x - c|`, the product of `x - c` with any vector `q` is about `f <b, q>`
+//! A neighbour `x` of node `c` is known by one or two bits per number: the signs `b` of `x - c`,
+//! rotated, or levels of -3, -1, 1 and 3. With
+//! `f = |x - c|^2 / <b, x - c>`, the product of `x - c` with any vector `q` is about `f <b, q>`
 //! (RaBitQ, SIGMOD 2024), and all 32 products come from one pass over the codes, which lie four bits
 //! of a code to a table of sixteen sums (fast scan; the row is laid out as SymphonyQG's, SIGMOD 2025).
 //!
 //! ```text
-//!   row   own code, i8 | norm, scale | codes, 32 x padded bits | ids, 32 x u32 | factors, 2 x 32 x f16
+//!   row   own code, i8 | norm, scale | codes, 32 x coded x bits | ids, 32 x u32 | factors, 2 x 32 x f16
 //! ```
 
 use super::kernel::Kernel;

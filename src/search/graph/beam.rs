@@ -83,7 +83,7 @@ pub(crate) struct Beam {
     pub(super) seen: Marks,
     /// The nearest nodes so far that may be returned, nearest first.
     pub(crate) nearest: Vec<(f32, u32)>,
-    /// Every node that was expanded, with its own distance.
+    /// Every node that was expanded, with its own distance: what a build chooses links among.
     pub(crate) trail: Vec<(f32, u32)>,
 }
 

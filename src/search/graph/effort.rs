@@ -31,7 +31,8 @@ const LADDER: [u32; 10] = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// Nodes that are looked for.
 const SAMPLE: u32 = 200;
 /// Every doubling of the effort lets candidates be this much farther than the `k`-th nearest; at
-/// effort 16 they must be as near. The widths are then such that they seldom end a walk.
+/// effort 16 they must be as near. The width, which is the effort, ends the walks of queries around
+/// which many nodes are about as far: without it, a few walks would take most of the time.
 const SLACK: f32 = 0.05;
 /// Inner products have no scale on which farther could be said of all queries alike: there the width
 /// ends the walk, and only what is hopeless is left out.
