@@ -37,11 +37,13 @@
 //! | [`Snapshot`] | the database at one commit, held by a reader |
 //! | derived | a file computed from a segment; losing it costs time, never data |
 //! | [`Artifact`] | a trained thing saved whole, with [`Provenance`] |
+//! | [`model::Model`] | an artifact that says what comes next |
 //!
 //! # The house
 //!
 //! ```text
 //!   9  db  maintain                                the handle
+//!   8  model                                       learned operators
 //!   7  recommend                                   operators
 //!   6  store                                       time
 //!   5  search  artifact
@@ -93,6 +95,7 @@ mod item;
 mod key;
 pub mod limits;
 mod maintain;
+pub mod model;
 mod options;
 mod progress;
 pub mod recommend;

@@ -14,4 +14,5 @@ pub mod postings;
 pub mod query_api;
 pub mod seal;
 pub mod segment_footer;
+pub mod sequence_model;
 pub mod wal_replay;

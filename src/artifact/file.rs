@@ -84,6 +84,11 @@ impl Opened {
         Ok(Bytes(self.sections.need(kind, 0)?.all()?))
     }
 
+    /// All sections, by the numbers of the file.
+    pub(crate) fn all(&self) -> &Sections {
+        &self.sections
+    }
+
     /// What to return when a section cannot be true.
     pub fn damage(&self, what: &str) -> Error {
         Corruption::new(&self.sections.path, 0, what).into()

@@ -146,9 +146,14 @@ pub(crate) struct Sections {
 
 impl Sections {
     /// Sections that were just built on the heap.
-    pub(crate) fn heap(mut sections: Vec<Section>) -> Sections {
+    pub(crate) fn heap(sections: Vec<Section>) -> Sections {
+        Sections::part_of("heap", sections)
+    }
+
+    /// Some sections of a file, under names of their own.
+    pub(crate) fn part_of(path: &str, mut sections: Vec<Section>) -> Sections {
         sections.sort_by_key(|s| (s.kind, s.field));
-        Sections { path: "heap".into(), header: None, file: None, sections }
+        Sections { path: path.into(), header: None, file: None, sections }
     }
 
     /// The section, if the file has it.

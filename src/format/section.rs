@@ -111,6 +111,21 @@ impl Section {
         Section { kind, field, len, data: Data::File { file, offset, first_block, verified } }
     }
 
+    /// The same bytes under another name: a copy of what is on the heap, the same place of a file.
+    pub(crate) fn renamed(&self, kind: Kind, field: u16) -> Section {
+        match &self.data {
+            Data::Heap(bytes) => {
+                let mut copy = AlignedBytes::zeroed(bytes.len());
+                copy.copy_from_slice(bytes);
+                Section::heap(kind, field, copy)
+            }
+            Data::File { file, offset, first_block, .. } => {
+                let (file, len) = (file.clone(), self.len);
+                Section::file((kind, field), file, *offset, len, *first_block)
+            }
+        }
+    }
+
     /// Bytes of heap memory it holds.
     pub(crate) fn heap_bytes(&self) -> u64 {
         match &self.data {

@@ -349,7 +349,8 @@ pub struct Stage {
 pub struct Trace {
     /// Every operator, in order.
     pub stages: Vec<Stage>,
-    /// What did not go as it should and was put up with: scores that were not finite.
+    /// What did not go as it should and was put up with: scores that were not finite, items that a
+    /// model does not know, what else operators said by [`Context::degraded`](super::Context::degraded).
     pub degraded: Vec<String>,
 }
 

@@ -59,12 +59,14 @@ pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub use score::{Hint, Popularity, Recency, Similarity};
 pub use select::{Diverse, Quota, Top};
+pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 
 use crate::{
     error::Result,
     store::{History, Snapshot},
 };
+use parking_lot::Mutex;
 
 /// Everything an operator may look at.
 ///
@@ -85,6 +87,28 @@ pub struct Context<'a> {
     pub history: &'a History,
     /// What the summarizers have said so far.
     pub interests: &'a [Interest],
+    pub(crate) notes: &'a Notes,
+}
+
+impl Context<'_> {
+    /// Says that an answer is less than it could be, and why: it will be in `degraded` of the
+    /// slate's [`Trace`], once.
+    pub fn degraded(&self, why: impl Into<String>) {
+        let (why, mut notes) = (why.into(), self.notes.0.lock());
+        if !notes.contains(&why) {
+            notes.push(why);
+        }
+    }
+}
+
+/// What operators have said of one request.
+#[derive(Debug, Default)]
+pub(crate) struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
+    }
 }
 
 /// Reads a history, says what the user seems to want.

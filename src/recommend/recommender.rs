@@ -4,8 +4,8 @@ use crate::{
     error::{Error, Result},
     limits::LIMIT_MAX,
     recommend::{
-        Allowed, Candidates, Context, Filter, Found, Interest, Job, Ranked, Recommended, Request,
-        Retrieve, Rrf, Score, Select, Slate, Stage, Summarize, Top, Trace,
+        Allowed, Candidates, Context, Filter, Found, Interest, Job, Notes, Ranked, Recommended,
+        Request, Retrieve, Rrf, Score, Select, Slate, Stage, Summarize, Top, Trace,
     },
     store::{History, HistoryQuery, Snapshot},
 };
@@ -51,6 +51,7 @@ pub(crate) struct Run {
     pub(crate) order: Vec<u32>,
     pub(crate) chosen: Vec<usize>,
     pub(crate) trace: Trace,
+    pub(crate) notes: Notes,
 }
 
 impl Run {
@@ -59,7 +60,8 @@ impl Run {
         snapshot: &'a Snapshot,
         request: &'a Request,
     ) -> Context<'a> {
-        Context { snapshot, request, history: &self.history, interests: &self.interests }
+        let Run { history, interests, notes, .. } = self;
+        Context { snapshot, request, history, interests, notes }
     }
 
     pub(crate) fn ranked(&self) -> Ranked<'_> {
@@ -68,6 +70,7 @@ impl Run {
 
     fn note(&mut self, verb: &'static str, name: String, numbers: (u64, u64), start: Instant) {
         let micros = start.elapsed().as_micros() as u64;
+        self.trace.degraded.extend(self.notes.take());
         self.trace.stages.push(Stage { verb, name, seen: numbers.0, kept: numbers.1, micros });
     }
 }
@@ -164,6 +167,7 @@ impl Recommender {
             order: Vec::new(),
             chosen: Vec::new(),
             trace: Trace::default(),
+            notes: Notes::default(),
         };
         self.say_interests(snapshot, request, &mut run)?;
         let allowed = self.allow(snapshot, request, &mut run)?;
@@ -259,8 +263,8 @@ fn score_all(
     let start = Instant::now();
     let mut jobs = Vec::with_capacity(runs.len());
     for (run, request) in runs.iter_mut().zip(requests) {
-        let Run { history, interests, candidates, scores, .. } = run;
-        let cx = Context { snapshot, request, history, interests };
+        let Run { history, interests, candidates, scores, notes, .. } = run;
+        let cx = Context { snapshot, request, history, interests, notes };
         jobs.push(Job { cx, candidates, scores });
     }
     op.score_all(&mut jobs)?;

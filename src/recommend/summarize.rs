@@ -293,7 +293,7 @@ fn distances(all: &[Lived]) -> Vec<f64> {
 }
 
 /// The medoids, and for each point the number of its medoid. Ties go to the smaller number.
-fn k_medoids(distances: &[f64], count: usize, k: usize) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn k_medoids(distances: &[f64], count: usize, k: usize) -> (Vec<usize>, Vec<usize>) {
     let far = |a: usize, b: usize| distances[a * count + b];
     let mut medoids: Vec<usize> = Vec::new();
     // Greedy seeding: each new medoid is the one that lowers the total most.

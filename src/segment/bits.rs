@@ -47,6 +47,15 @@ impl Bits {
         self.words[word] |= bit;
     }
 
+    /// Takes a row away.
+    pub(crate) fn remove(&mut self, row: u32) {
+        let bit = 1 << (row % 64);
+        if let Some(word) = self.words.get_mut(row as usize / 64) {
+            self.len -= u64::from(*word & bit != 0);
+            *word &= !bit;
+        }
+    }
+
     /// Whether a row is in it.
     #[inline]
     pub(crate) fn contains(&self, row: u32) -> bool {

@@ -117,6 +117,15 @@ impl Snapshot {
         self.open(active.ok_or_else(|| Error::missing("active artifact", name))?)
     }
 
+    /// The active version of an artifact, opened once and kept.
+    pub(crate) fn kept<A: Artifact>(&self, name: &str) -> Result<Arc<A>> {
+        let active = self.version.artifacts.iter().find(|a| a.name == name && a.active);
+        let entry = active.ok_or_else(|| Error::missing("active artifact", name))?;
+        // Names and versions are never used twice, so what was opened is still right.
+        let recipe = format!("{} {name}@{}", A::KIND, entry.version);
+        self.files.opened.get(&recipe, || self.open(entry))
+    }
+
     /// A version of an artifact, active or not.
     pub fn artifact_version<A: Artifact>(&self, name: &str, version: u32) -> Result<A> {
         self.open(entry(&self.version.artifacts, name, version)?)

@@ -60,6 +60,7 @@ pub use nearest::{Cursor, Hit};
 pub use recall::{RecallCheck, RecallReport};
 pub use selection::Selection;
 pub use snapshot::Snapshot;
+pub(crate) use spread::spread;
 pub use stats::{Debt, Stats};
 pub use verify::{Report, verify_dir};
 pub(crate) use version::{Part, Version};
@@ -104,6 +105,8 @@ pub(crate) struct Store {
     failures: Mutex<BTreeMap<(u64, u16), index::Failure>>,
     next_id: AtomicU64,
     next_heap: AtomicU64,
+    /// Artifacts that snapshots have opened.
+    opened: Arc<memo::Memo>,
     garbage: Mutex<Vec<root::Garbage>>,
     /// How far a read-only handle has read.
     tail: Mutex<recover::Tail>,
@@ -181,6 +184,7 @@ impl Store {
         let store = Store {
             next_id: AtomicU64::new(loaded.next_id),
             next_heap: AtomicU64::new(loaded.next_heap),
+            opened: Arc::default(),
             current: RwLock::new(Arc::new(loaded.version)),
             db: loaded.db,
             root: Mutex::new(loaded.manifest),

@@ -11,6 +11,7 @@ use crate::{
     segment::Segment,
     store::{
         Store,
+        memo::Memo,
         version::{Part, Version},
     },
 };
@@ -42,12 +43,15 @@ pub(crate) struct Files {
     pub(crate) dir: Arc<dyn Dir>,
     pub(crate) mode: OpenMode,
     pub(crate) db: [u8; 16],
+    /// Artifacts that were opened before, by name and version.
+    pub(crate) opened: Arc<Memo>,
 }
 
 impl Store {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let (dir, mode) = (self.dir.clone(), self.mode.clone());
-        Snapshot { version: self.current(), files: Arc::new(Files { dir, mode, db: self.db }) }
+        let (dir, mode, db) = (self.dir.clone(), self.mode.clone(), self.db);
+        let opened = self.opened.clone();
+        Snapshot { version: self.current(), files: Arc::new(Files { dir, mode, db, opened }) }
     }
 }
 

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["search", "artifact"],
     &["store"],
     &["recommend"],
+    &["model"],
     &["db", "maintain"],
 ];
 
@@ -47,6 +48,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("simsimd::", &["vector/kernel.rs"]),
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
+    ("matrixmultiply::", &["model/train/gemm.rs"]),
     (
         "std::arch",
         &[

@@ -1,7 +1,11 @@
 //! Power failures: at every call, with every subset of what was not yet durable.
 
 use crate::oracle::{Dice, State, Write, commit, schema};
-use bowerbird::{io::fault::Fault, *};
+use bowerbird::{
+    io::fault::Fault,
+    model::{Model, Reading, Rules, Sequences, Train as _, Training},
+    *,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One step of a workload.
@@ -15,6 +19,8 @@ pub enum Step {
     Sync,
     AddAttr,
     Publish,
+    /// Trains a model on what is there, publishes and activates it.
+    Train,
     Reopen,
 }
 
@@ -42,6 +48,9 @@ struct Promised {
     durable: u64,
     /// Artifacts that were acknowledged.
     artifacts: usize,
+    /// Models that were acknowledged as active, one after the other, and the one that was begun last.
+    models: u32,
+    models_begun: u32,
     attrs: usize,
 }
 
@@ -49,6 +58,12 @@ pub fn options(durability: Durability) -> Options {
     let options = Options::default().durability(durability).maintenance(Maintenance::Manual);
     // Few rows are enough for graphs.
     options.graph_rows_min(2)
+}
+
+/// A model that says that 2 comes after 1; its seed is its number.
+pub fn model(snapshot: &Snapshot, number: u32) -> Model {
+    let sequences = Sequences::read(snapshot, &Reading::default()).unwrap();
+    Rules::default().train(&sequences, &mut Training::new(number.into())).unwrap()
 }
 
 /// Runs a workload until its end or the first error.
@@ -89,6 +104,14 @@ fn run(dir: &Fault, steps: &[Step], durability: Durability) -> Promised {
                 let done = db.publish("blob", &Blob(vec![7; 100]), Provenance::default());
                 let done = done.and_then(|version| db.activate("blob", version));
                 done.inspect(|()| promised.artifacts += 1)
+            }
+            Step::Train => {
+                promised.models_begun += 1;
+                let snapshot = db.snapshot();
+                let learned = model(&snapshot, promised.models_begun);
+                let done = db.publish("next", &learned, learned.provenance(snapshot.seq()));
+                let done = done.and_then(|version| db.activate("next", version));
+                done.inspect(|()| promised.models += 1)
             }
             Step::Reopen => {
                 drop(db);
@@ -139,6 +162,14 @@ fn check(image: &Fault, promised: &Promised, place: &str) {
         let blob = snapshot.artifact::<Blob>("blob").unwrap_or_else(|e| panic!("{place}: {e}"));
         assert_eq!(blob.0, [7; 100], "{place}");
     }
+    if promised.models > 0 {
+        // The old model serves until the new one is active, and then the new one, whole.
+        let learned = snapshot.model("next").unwrap_or_else(|e| panic!("{place}: {e}"));
+        let number = learned.card().seed;
+        let sound = u64::from(promised.models)..=u64::from(promised.models_begun);
+        assert!(sound.contains(&number), "{place}: model {number} serves, not one of {sound:?}");
+        assert_eq!(learned.best(&[Key::Id(1)], 1).unwrap()[0].0, Key::Id(2), "{place}");
+    }
     assert!(snapshot.schema().attrs().len() >= 2 + promised.attrs, "{place}: an attribute is lost");
     // Life goes on: one more commit, and everything is still there after a clean reopening.
     let more = [Write::Put { key: 99, number: 9, tags: vec![], vector: None }];
@@ -183,7 +214,7 @@ fn event(user: u64, item: u64, at: i64) -> Write {
 
 /// The workloads of the crash tests, each a few steps around one capability.
 pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{AddAttr, Commit, Compact, Flush, Index, Maintain, Publish, Reopen, Sync};
+    use Step::{AddAttr, Commit, Compact, Flush, Index, Maintain, Publish, Reopen, Sync, Train};
     let two = || vec![put(1, 1), put(2, 2), event(1, 1, 5)];
     vec![
         ("create", vec![]),
@@ -205,6 +236,17 @@ pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
         ),
         ("schema", vec![Commit(two()), AddAttr, Commit(vec![put(3, 3)]), AddAttr, Flush]),
         ("publish", vec![Publish, Commit(two()), Publish, Flush]),
+        (
+            "train",
+            vec![
+                Commit(vec![event(1, 1, 1), event(1, 2, 2)]),
+                Train,
+                Commit(vec![put(3, 3)]),
+                Train,
+                Flush,
+                Train,
+            ],
+        ),
         ("events", vec![Commit(vec![event(1, 1, 9)]), Commit(vec![event(1, 2, 3)]), Flush]),
         (
             "erase",

@@ -1,7 +1,7 @@
 //! Every call of the operating system fails, once and forever, in every way it can.
 
 use crate::{
-    crash::{Blob, Step, options, workloads},
+    crash::{Blob, Step, model, options, workloads},
     oracle::{State, Write, commit, schema},
 };
 use bowerbird::{
@@ -52,6 +52,11 @@ impl Ledger {
             Step::Sync => db.sync(),
             Step::AddAttr => db.add_attr("more", AttrType::Bool),
             Step::Publish => db.publish("blob", &Blob(vec![7]), Provenance::default()).map(drop),
+            Step::Train => {
+                let learned = model(&db.snapshot(), 1);
+                let done = db.publish("next", &learned, learned.provenance(db.snapshot().seq()));
+                done.and_then(|version| db.activate("next", version))
+            }
             // Every trial ends with a reopening.
             Step::Reopen => Ok(()),
         };

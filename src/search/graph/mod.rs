@@ -152,6 +152,11 @@ impl Graph {
         Ok(Graph { sections, meta, measure, rotation, center, doors, beams, walks, hot })
     }
 
+    /// What it is read from.
+    pub(crate) fn sections(&self) -> &Sections {
+        &self.sections
+    }
+
     /// Bytes on disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.sections.bytes()

@@ -1,0 +1,40 @@
+//! Learned operators: models that say what comes next, trained from the events of a database.
+//!
+//! | room | it owns |
+//! |---|---|
+//! | `vocabulary`, `sequences`, `cases` | what training and judging read |
+//! | `training`, `train` | the manners of all trainers, and the tools they share |
+//! | `counting` | methods that count: the floor that the others must beat, and the default |
+//! | `sequence` | item2vec, GRU4Rec, SASRec, BERT4Rec |
+//! | `operate` | operators that ask a model: retrieve, score, summarize |
+//! | `nearest` | a graph over the vectors of a large vocabulary |
+//! | `weights` | models from and to PyTorch: safetensors and a manifest |
+//! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
+//!
+//! A method scores all items of its vocabulary for a history of codes; keys and rows are not its
+//! business.
+
+mod artifact;
+mod card;
+mod cases;
+mod counting;
+mod method;
+mod nearest;
+mod operate;
+mod sequence;
+mod sequences;
+mod shelf;
+mod train;
+mod training;
+mod vocabulary;
+mod weights;
+
+pub use artifact::{Grow, Model, Train};
+pub use card::Card;
+pub use cases::{Case, Cases, Protocol, Quality};
+pub use counting::{Als, Associations, Ease, ItemKnn, Markov, Popularity, Rules, VsKnn};
+pub use operate::{NextItems, NextScore, SimilarItems, UserVector};
+pub use sequence::{Bert4Rec, Gru4Rec, Item2Vec, Live, Loss, NewItem, Objective, Sasrec};
+pub use sequences::{Reading, Sequences};
+pub use training::{Epoch, Training};
+pub use vocabulary::Vocabulary;

@@ -1,0 +1,44 @@
+//! Operators that ask a model: as a source of candidates, as a scorer, as a summary of a user.
+//!
+//! Each names the active version of an artifact; [`Db::activate`](crate::Db::activate) changes what
+//! the next snapshot answers with. Rules for what a model does not know: an item of a history is
+//! passed over, an item of the catalogue is not retrieved, a candidate gets the lowest score among
+//! those that are known. A user without a known item gets what is popular. Each is said in the
+//! slate's trace.
+
+mod known;
+mod retrieve;
+mod score;
+mod summarize;
+
+pub use retrieve::{NextItems, SimilarItems};
+pub use score::NextScore;
+pub use summarize::UserVector;
+
+use crate::{error::Result, model::Model, recommend::Context, store::Snapshot};
+use std::sync::Arc;
+
+impl Snapshot {
+    /// The active version of a model, opened once for all snapshots of a handle.
+    ///
+    /// # Errors
+    /// As for [`Snapshot::artifact`].
+    pub fn model(&self, name: &str) -> Result<Arc<Model>> {
+        self.kept::<Model>(name)
+    }
+}
+
+/// What a model makes of the history of a request: codes, oldest first. Says what it does not know.
+fn history(cx: &Context<'_>, name: &str, model: &Model) -> Result<Vec<u32>> {
+    let kind = |kind: &String| cx.snapshot.schema().find_event(kind);
+    let kinds = model.card().kinds.iter().map(kind).collect::<Result<Vec<u8>>>()?;
+    let deeds = cx.history.deeds.iter();
+    let counts = deeds.filter(|deed| kinds.is_empty() || kinds.contains(&deed.kind));
+    let items: Vec<_> = counts.map(|deed| &deed.item).collect();
+    let codes = model.vocabulary().codes(items.iter().copied());
+    if codes.len() < items.len() {
+        let unknown = items.len() - codes.len();
+        cx.degraded(format!("{name} does not know {unknown} of {} past items", items.len()));
+    }
+    Ok(codes)
+}

@@ -1,0 +1,32 @@
+//! Transformers over items: SASRec looks back, BERT4Rec both ways.
+//!
+//! | file | it owns |
+//! |---|---|
+//! | `architecture` | which transformer it is, and where each of its numbers lies |
+//! | `layer`, `attention` | the pieces, forwards and back |
+//! | `pass` | a whole network, forwards and back |
+//! | `trained` | one with its numbers: saved, opened, and asked for scores |
+//! | `fit` | training: batches, groups, threads |
+//! | `shape` | what follows from the data where options do not say |
+//! | `sasrec`, `bert4rec` | the two methods: their options and what they predict |
+
+mod architecture;
+mod attention;
+mod bert4rec;
+mod fit;
+#[cfg(test)]
+mod gradients;
+mod layer;
+mod pass;
+mod sasrec;
+mod shape;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod timing;
+mod trained;
+
+pub(crate) use architecture::{Activation, Architecture, Layout, Order, Padding, Place, Tag};
+pub use bert4rec::Bert4Rec;
+pub use sasrec::{Loss, Sasrec};
+pub(crate) use trained::{BERT4REC, SASREC, Transformer};

@@ -1,0 +1,10 @@
+//! The tools that trainers share.
+
+pub(crate) mod adam;
+pub(crate) mod dice;
+pub(crate) mod draw;
+pub(crate) mod exp;
+pub(crate) mod gemm;
+pub(crate) mod loss;
+pub(crate) mod share;
+pub(crate) mod wide;
