@@ -167,10 +167,19 @@ fn train(
     args: &Args,
     validate: bool,
 ) -> Outcome<(Model, Vec<Epoch>)> {
+    let mut last = 0;
+    let report = |done: u64, total: u64| {
+        // Every tenth, and every pass of what takes long.
+        if done > last && (total <= 400 || done * 10 / total > last * 10 / total) {
+            eprint!("\r  {done} of at most {total}");
+            last = done;
+        }
+        true
+    };
     let mut how = Training::new(args.seed)
         .threads(args.threads)
         .exclude_seen(task.exclude_seen)
-        .progress(Progress::silent());
+        .progress(Progress::to(report));
     if validate {
         how = how.validate(&task.validation);
     }
@@ -178,6 +187,7 @@ fn train(
         how = how.time_budget(budget);
     }
     let model = trainer.train(sequences, &mut how)?;
+    eprintln!();
     for epoch in how.curve() {
         let ndcg = epoch.ndcg_10.map_or("".into(), |n| format!(", validation NDCG@10 {n:.4}"));
         eprintln!("  epoch {}: loss {:.4}{ndcg}, {:.1} s", epoch.number, epoch.loss, epoch.seconds);

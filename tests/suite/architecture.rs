@@ -49,6 +49,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
+    ("safetensors::", &["model/weights/tensors.rs"]),
     (
         "std::arch",
         &[
