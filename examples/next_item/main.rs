@@ -51,6 +51,10 @@ struct Task {
 }
 
 fn main() -> Outcome<()> {
+    if std::env::args().any(|word| word == "--help" || word == "-h") {
+        println!("{}", args::USAGE);
+        return Ok(());
+    }
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(error) => {
@@ -69,6 +73,9 @@ fn main() -> Outcome<()> {
         task.train.vocabulary().len(),
         task.test.len()
     );
+    if task.train.is_empty() {
+        return Err("there is nothing to learn from: no sequence is long enough".into());
+    }
     let rows = run::all(&task, &args)?;
     let models = &rows.last().ok_or("nothing was run")?.models;
     let served = serve::serve(&task.db, models, task.exclude_seen)?;

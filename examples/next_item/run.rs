@@ -184,7 +184,9 @@ fn train(
         how = how.validate(&task.validation);
     }
     if let Some(budget) = args.time_budget {
-        how = how.time_budget(budget);
+        // Where a second round follows, the first may take half.
+        let again = validate && task.whole.is_some();
+        how = how.time_budget(if again { budget / 2 } else { budget });
     }
     let model = trainer.train(sequences, &mut how)?;
     eprintln!();

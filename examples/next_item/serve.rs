@@ -33,6 +33,9 @@ pub(crate) fn serve(db: &Db, models: &[Model], exclude_seen: bool) -> Outcome<Se
     }
     let snapshot = db.snapshot();
     let users = snapshot.users()?;
+    if users.is_empty() {
+        return Err("there is nobody to serve: the data has no events".into());
+    }
     let mut millis = Vec::new();
     for at in 0..REQUESTS + REQUESTS / 10 {
         let user = users[at * 7919 % users.len()];
