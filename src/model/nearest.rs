@@ -104,18 +104,21 @@ impl Nearest {
         let queries = [Query { space: self.space.clone(), probe, weight: 1.0 }];
         let may = |row: u32| allowed.contains(row);
         let whole = allowed.len() == rows;
+        // Items that are alike score alike, so more of them are scored exactly than are wanted.
+        let wide = limit.saturating_mul(2).saturating_add(64);
         let ask = Ask {
             graph: &self.graph,
             segment: &self.segment,
             queries: &queries,
             allowed: if whole { None } else { Some(&may) },
             share: allowed.len() as f32 / rows as f32,
-            k: limit,
+            k: wide,
             effort,
         };
-        let mut top = Top::new(limit);
+        let mut top = Top::new(wide);
         walk(&ask, &mut top)?;
-        let found = top.into_sorted();
+        let mut found = top.into_sorted();
+        found.truncate(limit);
         Ok((found.len() == limit).then_some(found))
     }
 
