@@ -42,10 +42,11 @@
 //! # The house
 //!
 //! ```text
-//!   9  db  maintain                                the handle
-//!   8  model                                       learned operators
-//!   7  recommend                                   operators
-//!   6  store                                       time
+//!  10  db  maintain                                the handle
+//!   9  model                                       learned operators
+//!   8  recommend                                   operators
+//!   7  store                                       time
+//!   6  semantic                                    codes for items
 //!   5  search  artifact
 //!   4  segment                                     one immutable thing
 //!   3  format                                      bytes
@@ -102,6 +103,7 @@ pub mod recommend;
 mod schema;
 mod search;
 mod segment;
+pub mod semantic;
 mod store;
 mod vector;
 
@@ -115,6 +117,7 @@ pub use maintain::Chore;
 pub use options::{Durability, Graphs, IoMode, Maintenance, Options, Verify};
 pub use progress::Progress;
 pub use schema::{Attr, AttrType, Encoding, Metric, Schema, Space};
+pub use semantic::SemanticId;
 pub use store::{
     Cursor, Debt, Deed, History, HistoryQuery, Hit, Interaction, Like, Near, NearBatch, Page,
     RecallCheck, RecallReport, Report, Selection, Snapshot, Stats, verify_dir,

@@ -38,6 +38,10 @@ pub const FILTER_NODES_MAX: usize = 10_000;
 pub const FILTER_IN_MAX: usize = 1_000_000;
 /// Most results of one query, one page, or one history.
 pub const LIMIT_MAX: usize = 1_000_000;
+/// Most levels of a codebook, and codes of a semantic ID.
+pub const LEVELS_MAX: usize = 8;
+/// Most codes on one level of a codebook: a code is a `u16`.
+pub const LEVEL_CODES_MAX: usize = 65_536;
 /// Most examples in one query by example.
 pub const EXAMPLES_MAX: usize = 10_000;
 /// Farthest that a graph is walked: beyond it a scan is hardly slower.

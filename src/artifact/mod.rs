@@ -1,6 +1,7 @@
 //! Trained things as files: saved whole, never edited, with a note of where they came from.
 
 mod file;
+pub(crate) mod shelf;
 
 pub use file::{Bytes, Opened, Saved};
 pub(crate) use file::{open, save};

@@ -21,6 +21,7 @@ mod counting;
 mod method;
 mod nearest;
 mod operate;
+pub mod semantic;
 mod sequence;
 mod sequences;
 mod shelf;

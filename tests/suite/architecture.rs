@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["format"],
     &["segment"],
     &["search", "artifact"],
+    &["semantic"],
     &["store"],
     &["recommend"],
     &["model"],

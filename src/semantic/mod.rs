@@ -1,0 +1,28 @@
+//! Semantic IDs: what turns an item into a path of codes, and where the paths of many items lead.
+//!
+//! | file | it owns |
+//! |---|---|
+//! | `id` | SemanticId: at most eight codes, coarse to fine |
+//! | `codebook` | Codebook: from an item's vectors (or its key) to its ID |
+//! | `input`, `residual`, `encoder`, `listed` | what goes into a codebook; the ways it says codes |
+//! | `ids` | the IDs of one segment: sorted columns, the row of each rank, the nodes above them |
+//! | `trie` | the IDs of a whole snapshot under a filter: nodes, children, masks, items |
+//!
+//! This floor knows segments and their rows, not time: which codebook is active, and which parts
+//! there are, is `store`'s business; how a codebook is fitted is `model`'s.
+//!
+//! The ID of a row is a function of its bytes and the codebook. So it is derived: the same whether
+//! it was computed at the write, at a merge, or after the file was lost.
+
+pub(crate) mod codebook;
+mod encoder;
+mod id;
+mod input;
+mod listed;
+mod residual;
+
+pub use codebook::Codebook;
+pub use encoder::Encoder;
+pub use id::SemanticId;
+pub use input::Input;
+pub use residual::Level;
