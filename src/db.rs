@@ -272,6 +272,17 @@ impl Db {
         self.store.publish(name, artifact, from)
     }
 
+    /// Computes the semantic IDs of all items by a version of a codebook, active or not.
+    ///
+    /// [`Db::activate`] does the same first; this can be watched and cancelled, and is the way to
+    /// try a codebook beside the active one: see [`Snapshot::trie_version`]. Counts parts.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if it is not a codebook, or reads spaces that are not there; `Cancelled`.
+    pub fn assign(&self, codebook: &str, version: u32, progress: &mut Progress<'_>) -> Result<()> {
+        self.store.assign_all(codebook, version, progress)
+    }
+
     /// Makes a version active: snapshots taken from now on use it. Also the way back to an older one.
     ///
     /// # Errors

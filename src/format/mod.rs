@@ -94,6 +94,9 @@ kinds! {
     GRAPH_NODES = 74,
     GRAPH_DOORS = 75,
     GRAPH_CENTER = 76,
+    ID_CODES = 77,
+    ID_ROWS = 78,
+    ID_SPACES = 79,
 }
 
 impl Kind {

@@ -41,6 +41,11 @@ pub(crate) fn graph(segment: u64, space: u16) -> String {
     format!("derived/{segment:06}.{space:06}.graph")
 }
 
+/// `derived/000038.000052.ids`: the semantic IDs of segment 38 by the codebook in file 52.
+pub(crate) fn ids(segment: u64, artifact: u64) -> String {
+    format!("derived/{segment:06}.{artifact:06}.ids")
+}
+
 /// The name of a file while it is being written.
 pub(crate) fn tmp(path: &str) -> String {
     format!("{path}.tmp")
@@ -58,6 +63,8 @@ pub(crate) fn parse(name: &str) -> Option<(u64, Option<u64>, &str)> {
     match rest.split_once('.') {
         Some((second, "dead")) => number(second).map(|second| (first, Some(second), "dead")),
         Some((second, "graph")) => space(second).map(|second| (first, Some(second), "graph")),
+        Some((second, "ids")) => number(second).map(|second| (first, Some(second), "ids")),
+        Some((second, "ids.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
         Some((second, "dead.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
         Some((second, "graph.tmp")) if space(second).is_some() => Some((first, None, "tmp")),
         Some((ending, "tmp")) if is_ending(ending) => Some((first, None, "tmp")),
@@ -98,6 +105,8 @@ mod tests {
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(graph(38, 2))), Some((38, Some(2), "graph")));
         assert_eq!(parse(&name(tmp(&graph(38, 2)))), Some((38, None, "tmp")));
+        assert_eq!(parse(&name(ids(38, 52))), Some((38, Some(52), "ids")));
+        assert_eq!(parse(&name(tmp(&ids(38, 52)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(artifact("sid", 3, 52))), Some((52, None, "art")));
         for stranger in [
             "",

@@ -58,7 +58,9 @@ pub use recommender::Recommender;
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub use score::{Hint, Popularity, Recency, Similarity};
+pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
+pub(crate) use counts::Counting;
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 

@@ -56,26 +56,42 @@ impl Select for Diverse {
     }
 
     fn select(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<usize>> {
-        if !(0.0..=1.0).contains(&self.weight) {
-            let why = format!("is {}; it must be 0 to 1", self.weight);
-            return Err(Error::invalid("weight of Diverse", why));
-        }
         cx.snapshot.schema().find_space(&self.space)?;
         let pool = ranked.len().min(limit.saturating_mul(POOL));
-        let mut scores: Vec<f32> = (0..pool).map(|place| ranked.score(place)).collect();
-        min_max(&mut scores);
         let mut vectors = Vec::with_capacity(pool);
         for place in 0..pool {
             let mut vector = Vec::new();
             cx.snapshot.vector(ranked.addr(place), &self.space, &mut vector)?;
             vectors.push(unit(vector));
         }
-        Ok(greedy(&scores, &vectors, self.weight, limit))
+        let similar = |a: usize, b: usize| cosine(&vectors[a], &vectors[b]);
+        marginal(ranked, self.weight, (pool, limit), similar)
     }
 }
 
+/// Chooses by maximal marginal relevance among the first places, `pool` of them.
+pub(crate) fn marginal(
+    ranked: &Ranked<'_>,
+    weight: f32,
+    (pool, limit): (usize, usize),
+    similar: impl Fn(usize, usize) -> f32,
+) -> Result<Vec<usize>> {
+    if !(0.0..=1.0).contains(&weight) {
+        let why = format!("is {weight}; it must be 0 to 1");
+        return Err(Error::invalid("weight of diversity", why));
+    }
+    let mut scores: Vec<f32> = (0..pool).map(|place| ranked.score(place)).collect();
+    min_max(&mut scores);
+    Ok(greedy(&scores, similar, weight, limit))
+}
+
 /// Walks the slate place by place; ties go to the better ranked.
-fn greedy(scores: &[f32], vectors: &[Vec<f32>], weight: f32, limit: usize) -> Vec<usize> {
+fn greedy(
+    scores: &[f32],
+    similar: impl Fn(usize, usize) -> f32,
+    weight: f32,
+    limit: usize,
+) -> Vec<usize> {
     let mut nearest = vec![0f32; scores.len()];
     let mut left: Vec<usize> = (0..scores.len()).collect();
     let mut chosen = Vec::with_capacity(limit.min(scores.len()));
@@ -89,7 +105,7 @@ fn greedy(scores: &[f32], vectors: &[Vec<f32>], weight: f32, limit: usize) -> Ve
         }
         let place = left.remove(best);
         for other in &left {
-            let similar = cosine(&vectors[place], &vectors[*other]);
+            let similar = similar(place, *other);
             // The first chosen sets it, also below zero: opposites are welcome.
             let first = chosen.is_empty();
             nearest[*other] = if first { similar } else { nearest[*other].max(similar) };

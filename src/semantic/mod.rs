@@ -5,7 +5,9 @@
 //! | `id` | SemanticId: at most eight codes, coarse to fine |
 //! | `codebook` | Codebook: from an item's vectors (or its key) to its ID |
 //! | `input`, `residual`, `encoder`, `listed` | what goes into a codebook; the ways it says codes |
+//! | `assign` | the IDs of the rows of a segment, from its vectors or keys |
 //! | `ids` | the IDs of one segment: sorted columns, the row of each rank, the nodes above them |
+//! | `alive` | which of them a request may return |
 //! | `trie` | the IDs of a whole snapshot under a filter: nodes, children, masks, items |
 //!
 //! This floor knows segments and their rows, not time: which codebook is active, and which parts
@@ -14,15 +16,22 @@
 //! The ID of a row is a function of its bytes and the codebook. So it is derived: the same whether
 //! it was computed at the write, at a merge, or after the file was lost.
 
+mod alive;
+pub(crate) mod assign;
 pub(crate) mod codebook;
 mod encoder;
 mod id;
+pub(crate) mod ids;
 mod input;
 mod listed;
 mod residual;
+mod trie;
 
 pub use codebook::Codebook;
 pub use encoder::Encoder;
 pub use id::SemanticId;
 pub use input::Input;
 pub use residual::Level;
+pub(crate) use alive::Alive;
+pub(crate) use trie::Branch;
+pub use trie::{Node, Trie};

@@ -8,7 +8,10 @@ use crate::{
     limits::HEAP_MERGE_BYTES,
     progress::Progress,
     segment::{Segment, build, dead::Dead, merge, source::Source},
-    store::version::{Part, Version},
+    store::{
+        semantic,
+        version::{Part, Version},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -173,7 +176,9 @@ fn merge_on_heap(
     let seqs = seqs(parts.iter().copied());
     merge::write(&version.schema, &sources, &plan, seqs, (&mut sink, &mut Progress::silent()))?;
     let segment = Segment::open(sink.into_heap()?, new_uid())?;
-    Ok(Some(Part::new(Arc::new(segment), Dead::default())))
+    let part = Part::new(Arc::new(segment), Dead::default());
+    semantic::carry(&part, parts, &plan.rows);
+    Ok(Some(part))
 }
 
 /// Parts as sources of a merge.

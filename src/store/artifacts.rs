@@ -43,6 +43,7 @@ impl Store {
 
     /// Makes these versions active, in one step, in place of those of the same names.
     pub(crate) fn activate(&self, wanted: &[(&str, u32)]) -> Result<()> {
+        self.assign_wanted(wanted)?;
         self.chore(|| {
             let mut next = (*self.current().artifacts).clone();
             for (name, version) in wanted {
@@ -79,7 +80,7 @@ impl Store {
     }
 }
 
-fn entry<'a>(all: &'a [ArtifactEntry], name: &str, version: u32) -> Result<&'a ArtifactEntry> {
+pub(crate) fn entry<'a>(all: &'a [ArtifactEntry], name: &str, version: u32) -> Result<&'a ArtifactEntry> {
     let found = all.iter().find(|a| a.name == name && a.version == version);
     found.ok_or_else(|| Error::missing("artifact", format!("{name}@{version}")))
 }
@@ -121,8 +122,13 @@ impl Snapshot {
     pub(crate) fn kept<A: Artifact>(&self, name: &str) -> Result<Arc<A>> {
         let active = self.version.artifacts.iter().find(|a| a.name == name && a.active);
         let entry = active.ok_or_else(|| Error::missing("active artifact", name))?;
+        self.kept_version(entry)
+    }
+
+    /// A version of an artifact, opened once and kept.
+    pub(crate) fn kept_version<A: Artifact>(&self, entry: &ArtifactEntry) -> Result<Arc<A>> {
         // Names and versions are never used twice, so what was opened is still right.
-        let recipe = format!("{} {name}@{}", A::KIND, entry.version);
+        let recipe = format!("{} {}@{}", A::KIND, entry.name, entry.version);
         self.files.opened.get(&recipe, || self.open(entry))
     }
 

@@ -98,7 +98,10 @@ impl Store {
         let synced = self.sync_as_promised(writer);
         if answers.iter().any(Result::is_ok) {
             match &synced {
-                Ok(()) => self.swap(next),
+                Ok(()) => {
+                    self.assign_fresh(&next);
+                    self.swap(next);
+                }
                 // Nobody may see what may not survive.
                 Err(error) => {
                     answers.iter_mut().filter(|a| a.is_ok()).for_each(|a| *a = Err(error.clone()));

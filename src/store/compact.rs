@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
     segment::dead::Dead,
     store::{
-        Store, by_item, flush, seeds,
+        Store, by_item, flush, seeds, semantic,
         version::{Part, Version},
     },
 };
@@ -114,6 +114,7 @@ impl Store {
         let merged = match self.write_segment(&version, &inputs, progress)? {
             Some((segment, rows)) => {
                 let mut part = Part::new(segment, Dead::default());
+                semantic::carry(&part, &inputs, &rows);
                 seeds::sow(&mut part, &inputs, &rows, (&version, &self.options))?;
                 Some(part)
             }
@@ -139,7 +140,7 @@ impl Store {
             if part.by_item.is_some() {
                 self.discard(names::derived(id, by_item::BY_ITEM), None);
             }
-            part.graph_files().for_each(|path| self.discard(path, None));
+            part.graph_files().chain(part.id_paths()).for_each(|path| self.discard(path, None));
         }
         Ok(ids.len())
     }

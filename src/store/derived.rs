@@ -4,14 +4,14 @@
 //! recipe it was made. One that does not fit is removed by the next writer; one that is missing costs time only. A damaged one is an error, unless
 //! `Options::rebuild_derived` says to build it again: a silent fallback would hide a failing disk.
 //!
-//! There are two: the events of a segment by item, here and in `by_item`, and its graphs, in `graphs`
-//! and `index`.
+//! There are three: the events of a segment by item, here and in `by_item`; its graphs, in `graphs`
+//! and `index`; its semantic IDs, in `semantic`.
 
 use crate::{
     error::Result,
     key::Key,
     store::{
-        Store, by_item, graphs,
+        Store, by_item, graphs, semantic,
         version::{Part, Version},
     },
 };
@@ -47,8 +47,10 @@ impl Store {
                 part.by_item = by_item::adopt(&*self.dir, mode, db, &part.segment, rebuild)?;
                 any |= part.by_item.is_some();
             }
-            let what = (part, &*version.schema);
+            let what = (&mut *part, &*version.schema);
             any |= graphs::adopt_all(&*self.dir, mode, db, what, &self.options)?;
+            let what = (part, &version.artifacts[..]);
+            any |= semantic::adopt_all(&*self.dir, mode, db, what, &self.options)?;
         }
         Ok(any)
     }

@@ -21,6 +21,7 @@ use crate::{
     store::{
         Store, Writer,
         apply::{self, seqs},
+        semantic,
         version::{Part, Version},
         wal::Wal,
     },
@@ -33,7 +34,7 @@ type Moved = Vec<(u32, u32)>;
 /// What a flush has written.
 #[derive(Default)]
 pub(crate) struct Flushed {
-    segment: Option<Arc<Segment>>,
+    segment: Option<(Arc<Segment>, Moved)>,
     /// For parts on disk by segment: the new `.dead` file and what is in it.
     dead: Vec<(u64, FileRef, (u64, u64))>,
     /// Segments that hold erased bytes.
@@ -49,7 +50,7 @@ impl Flushed {
             }
             entry.erasing |= self.erasing.contains(&entry.segment.id);
         }
-        let file = self.segment.as_ref().and_then(|segment| segment.file());
+        let file = self.segment.as_ref().and_then(|(segment, _)| segment.file());
         root.parts.extend(file.map(|segment| PartEntry { segment, dead: None, erasing: false }));
         root.flushed = seq.0;
     }
@@ -127,8 +128,7 @@ impl Store {
             }
         }
         let heap: Vec<&Part> = version.heap_parts().collect();
-        let written = self.write_segment(version, &heap, progress)?;
-        flushed.segment = written.map(|(segment, _)| segment);
+        flushed.segment = self.write_segment(version, &heap, progress)?;
         Ok(flushed)
     }
 
@@ -180,8 +180,9 @@ impl Store {
             parts.push(part);
         }
         let frozen: Vec<&Part> = then.heap_parts().collect();
-        if let Some(segment) = flushed.segment {
+        if let Some((segment, rows)) = flushed.segment {
             let part = Part::new(segment, Dead::default());
+            semantic::carry(&part, &frozen, &rows);
             parts.push(carry(part, &frozen, &now, writer)?);
         }
         let was_frozen = |part: &&Part| frozen.iter().any(|f| f.segment.uid == part.segment.uid);

@@ -34,6 +34,11 @@ impl Memo {
         Ok(made)
     }
 
+    /// The recipes under which something is kept.
+    pub(crate) fn recipes(&self) -> Vec<String> {
+        self.kept.lock().iter().map(|(recipe, _)| recipe.clone()).collect()
+    }
+
     /// What was kept under a recipe.
     pub(crate) fn find<T: Send + Sync + 'static>(&self, recipe: &str) -> Option<Arc<T>> {
         let mut kept = self.kept.lock();

@@ -10,6 +10,7 @@
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
 //! | `derived`, `origin`, `by_item`, `memo` | what can be computed again: on disk, in memory |
+//! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
 //! | `graphs`, `index`, `seeds` | which graphs there are; building one; what the next grows from |
 //! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
@@ -43,6 +44,7 @@ mod recover;
 mod root;
 mod seeds;
 mod selection;
+mod semantic;
 pub(crate) mod sieve;
 mod snapshot;
 mod spread;

@@ -25,7 +25,7 @@ use crate::{
     store::{
         HEAP_FIRST, Store,
         apply::{self, Erased},
-        by_item, encode, graphs,
+        by_item, encode, graphs, semantic,
         version::{Part, Version},
         wal::Wal,
     },
@@ -215,8 +215,10 @@ fn open_part(
     if let Some(old) = old {
         part.graphs = old.graphs.clone();
         part.drop_graphs(&manifest.schema);
+        (part.ids, part.id_files) = (old.ids.clone(), old.id_files.clone());
     }
     graphs::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
+    semantic::adopt_all(dir, mode, db, (&mut part, &manifest.artifacts), options)?;
     if let Some(old) = old.filter(|old| old.dead.events == part.dead.events) {
         part.memo = old.memo.clone();
     }
@@ -371,6 +373,7 @@ impl Store {
         let with = adopted.parts.iter().filter(|part| part.by_item.is_some());
         named.extend(with.map(|part| names::derived(part.segment.uid, by_item::BY_ITEM)));
         named.extend(adopted.parts.iter().flat_map(Part::graph_files));
+        named.extend(adopted.parts.iter().flat_map(Part::id_paths));
         for folder in names::FOLDERS {
             for name in self.dir.list(folder)? {
                 let path = format!("{folder}/{name}");

@@ -12,7 +12,7 @@ use crate::{
     io::Dir,
     options::{IoMode, Verify},
     segment::{Segment, dead::Dead},
-    store::{by_item, graphs, recover},
+    store::{by_item, graphs, recover, semantic},
 };
 use std::collections::BTreeSet;
 
@@ -132,6 +132,10 @@ fn verify_rest(
             let what = (segment, space);
             let adopted = graphs::adopt(dir, mode, &db, what, (&graphs::ANY, false));
             report.note(&path, adopted)?;
+        }
+        for artifact in manifest.artifacts.iter().map(|artifact| artifact.file.id) {
+            let adopted = semantic::adopt(dir, mode, &db, (segment, artifact), false);
+            report.note(&names::ids(segment.uid, artifact), adopted)?;
         }
     }
     let mut next_lsn = manifest.wals.first().map_or(0, |wal| wal.first_lsn);

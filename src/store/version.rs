@@ -1,7 +1,7 @@
 //! Version and Part: the immutable list that is the database.
 
 use crate::{
-    format::manifest::ArtifactEntry,
+    format::{envelope::Sections, manifest::ArtifactEntry},
     key::{Key, Seq},
     schema::Schema,
     search::graph::{Graph, Seed},
@@ -26,6 +26,11 @@ pub(crate) struct Part {
     /// What the next graphs may grow from, by number of their space. In memory only: lost, a graph is
     /// built from nothing.
     pub(crate) seeds: Arc<BTreeMap<u16, Seed>>,
+    /// Its semantic IDs by codebook, as far as they are in memory; the same for every version, dead
+    /// rows among them.
+    pub(crate) ids: Arc<Memo>,
+    /// The files of its semantic IDs, by number of the codebook's file.
+    pub(crate) id_files: Arc<BTreeMap<u64, Arc<Sections>>>,
     /// What operators computed from this part's events and may compute again at any time.
     pub(crate) memo: Arc<Memo>,
 }
@@ -40,6 +45,8 @@ impl Part {
             by_item: None,
             graphs: Arc::default(),
             seeds: Arc::default(),
+            ids: Arc::default(),
+            id_files: Arc::default(),
             memo: Arc::default(),
         }
     }

@@ -25,6 +25,7 @@ mod operators;
 mod oracle;
 mod replay;
 mod search;
+mod semantic;
 mod swaps;
 mod transformers;
 mod weights;

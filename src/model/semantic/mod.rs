@@ -3,7 +3,44 @@
 //! | file | it owns |
 //! |---|---|
 //! | `next_code` | the door for decoders: how likely each code comes next |
+//! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
+//! | `bucket` | in which order items come that share an ID |
+//! | `prefix` | operators over prefixes: similar items, quotas, diversity |
 
+mod beam;
+mod bucket;
+mod generate;
 mod next_code;
+mod prefix;
 
+pub use beam::{Beam, beam_search};
+pub use bucket::Bucket;
+pub use generate::Generate;
+pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use next_code::{Decoding, NextCode};
+
+use crate::{
+    error::{Error, Result},
+    semantic::Trie,
+    store::Snapshot,
+};
+use std::sync::Arc;
+
+impl crate::recommend::Allowed {
+    /// The semantic IDs of what a request may return.
+    ///
+    /// # Errors
+    /// As [`Snapshot::trie`].
+    pub fn trie(&self, snapshot: &Snapshot, codebook: &str) -> Result<Trie> {
+        snapshot.trie_of(codebook, self.rows())
+    }
+}
+
+impl Snapshot {
+    /// The active version of a decoder.
+    pub(crate) fn decoder(&self, name: &str) -> Result<Arc<dyn NextCode>> {
+        let active = self.artifacts().into_iter().find(|a| a.name == name && a.active);
+        let kind = active.ok_or_else(|| Error::missing("active artifact", name))?.kind;
+        Err(Error::invalid(format!("artifact {name}"), format!("is a {kind}, not a decoder")))
+    }
+}

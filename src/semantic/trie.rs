@@ -1,0 +1,217 @@
+//! Trie: the semantic IDs of a snapshot that a request may return.
+
+use crate::{
+    key::{Addr, Row, Seq},
+    semantic::{SemanticId, alive::Alive, ids::Ids},
+};
+use std::sync::Arc;
+
+/// All semantic IDs of the items that a filter allows in a snapshot, as a tree: every node has an
+/// item below it that is there, alive and allowed.
+///
+/// A view over the sorted IDs of each part of the snapshot: making one costs a step for each item
+/// that the filter takes away (or leaves, if these are fewer), and nothing is rebuilt. See
+/// [`Snapshot::trie`](crate::Snapshot::trie).
+///
+/// ```
+/// use bowerbird::{*, semantic::*};
+/// # fn main() -> Result<()> {
+/// let db = Db::in_memory(Schema::new().space("text", 1, Metric::L2).attr("stock", AttrType::Bool))?;
+/// let input = Input { normalize: false, ..Input::new("text", 1) };
+/// let levels = vec![Level::new(1, vec![0.0, 10.0]), Level::new(1, vec![0.0, 1.0, 2.0])];
+/// let version = db.publish("sid", &Codebook::new(vec![input], levels)?, Provenance::default())?;
+/// db.activate("sid", version)?;
+/// for (key, x) in [(1u64, 0.1), (2, 11.0), (3, 12.0)] {
+///     let item = Item::new(key).vector("text", [x]).attr("stock", key != 3);
+///     db.batch().put(item).commit()?;
+/// }
+/// let trie = db.snapshot().trie("sid", &attr("stock").is(true))?;
+/// let ten = trie.child(&trie.root(), 1).unwrap();
+/// assert_eq!(trie.children(&ten).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [1]);
+/// assert_eq!(trie.len(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Trie {
+    pub(crate) codebook: String,
+    pub(crate) version: u32,
+    pub(crate) seq: Seq,
+    pub(crate) widths: Vec<usize>,
+    pub(crate) parts: Vec<Branch>,
+}
+
+/// The part of a trie that one part of the snapshot has.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) alive: Alive,
+}
+
+/// A prefix that something is below: see [`Trie`].
+///
+/// ```
+/// fn is_root(node: &bowerbird::semantic::Node) -> bool {
+///     node.depth() == 0
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    depth: u8,
+    /// In which parts it is, and as which node of its level there.
+    at: Vec<(u32, u32)>,
+}
+
+impl Node {
+    /// How many codes lead to it.
+    pub fn depth(&self) -> usize {
+        self.depth.into()
+    }
+}
+
+impl Trie {
+    /// Which codebook the IDs are of, and which version of it.
+    pub fn codebook(&self) -> (&str, u32) {
+        (&self.codebook, self.version)
+    }
+
+    /// The commit of the snapshot that it was made of.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// How many codes each level has, coarse to fine.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.alive.len(&part.ids))).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The node of the empty prefix. It is there even if nothing is below it.
+    pub fn root(&self) -> Node {
+        let has = |part: &Branch| part.alive.len(&part.ids) > 0;
+        let with = (0u32..).zip(&self.parts).filter(|(_, part)| has(part));
+        Node { depth: 0, at: with.map(|(at, _)| (at, 0)).collect() }
+    }
+
+    /// The node of a prefix; `None` if nothing is below it.
+    pub fn find(&self, prefix: &SemanticId) -> Option<Node> {
+        prefix.codes().iter().try_fold(self.root(), |node, code| self.child(&node, *code))
+    }
+
+    /// The child of a node by its code; `None` if nothing is below it.
+    pub fn child(&self, node: &Node, code: u16) -> Option<Node> {
+        let depth = node.depth();
+        let mut at = Vec::with_capacity(node.at.len());
+        for (place, index) in &node.at {
+            let part = &self.parts[*place as usize];
+            let child = part.ids.child(depth, *index, code);
+            at.extend(child.filter(|c| part.has(depth + 1, *c)).map(|c| (*place, c)));
+        }
+        (!at.is_empty()).then_some(Node { depth: node.depth + 1, at })
+    }
+
+    /// The children of a node, ascending by code.
+    pub fn children(&self, node: &Node) -> Vec<(u16, Node)> {
+        let depth = node.depth();
+        let mut found: Vec<(u16, u32, u32)> = Vec::new();
+        for (place, index) in &node.at {
+            let part = &self.parts[*place as usize];
+            part.each_child(depth, *index, |code, child| found.push((code, *place, child)));
+        }
+        if node.at.len() > 1 {
+            found.sort_unstable();
+        }
+        let same = |pair: &[(u16, u32, u32)]| {
+            let at = pair.iter().map(|(_, place, child)| (*place, *child)).collect();
+            (pair[0].0, Node { depth: node.depth + 1, at })
+        };
+        found.chunk_by(|a, b| a.0 == b.0).map(same).collect()
+    }
+
+    /// Sets the bit of every code that a child of the node has: bit `code % 64` of word `code / 64`,
+    /// and clears the others. Words beyond the width of the level are cleared; codes beyond the words
+    /// are left out.
+    pub fn mask(&self, node: &Node, words: &mut [u64]) {
+        words.fill(0);
+        for (place, index) in &node.at {
+            let part = &self.parts[*place as usize];
+            part.each_child(node.depth(), *index, |code, _| {
+                if let Some(word) = words.get_mut(usize::from(code) / 64) {
+                    *word |= 1 << (code % 64);
+                }
+            });
+        }
+    }
+
+    /// Where the items below a node live: part by part, in each by ID and then by row.
+    pub fn items(&self, node: &Node) -> impl Iterator<Item = Addr> + '_ {
+        let depth = node.depth();
+        node.at.clone().into_iter().flat_map(move |(place, index)| {
+            let part = &self.parts[place as usize];
+            let ranks = part.alive.iter(part.ids.ranks(depth, index));
+            ranks.map(move |rank| Addr { part: place, row: Row(part.ids.row(rank)) })
+        })
+    }
+
+    /// How many items are below a node.
+    pub fn count(&self, node: &Node) -> u64 {
+        let one = |(place, index): &(u32, u32)| {
+            let part = &self.parts[*place as usize];
+            let ranks = part.ids.ranks(node.depth(), *index);
+            match part.alive {
+                Alive::All => ranks.len() as u64,
+                Alive::Some { .. } => part.alive.iter(ranks).count() as u64,
+            }
+        };
+        node.at.iter().map(one).sum()
+    }
+
+    /// The semantic ID of an item; `None` if it has none, or is not of the snapshot.
+    pub fn id(&self, addr: Addr) -> Option<SemanticId> {
+        self.parts.get(addr.part as usize)?.ids.id(addr.row.0)
+    }
+
+    /// Every distinct ID with an item that is allowed, ascending.
+    pub fn ids(&self) -> Vec<SemanticId> {
+        let mut all = Vec::new();
+        for part in &self.parts {
+            let begin = all.len();
+            let ranks = part.alive.iter(0..part.ids.len() as u32);
+            for id in ranks.map(|rank| part.ids.at(rank)) {
+                if all.len() == begin || all.last() != Some(&id) {
+                    all.push(id);
+                }
+            }
+        }
+        if self.parts.len() > 1 {
+            // A merge of few ascending runs, which this sort is good at.
+            all.sort();
+            all.dedup();
+        }
+        all
+    }
+}
+
+impl Branch {
+    fn has(&self, depth: usize, node: u32) -> bool {
+        matches!(self.alive, Alive::All) || self.alive.any(self.ids.ranks(depth, node))
+    }
+
+    fn each_child(&self, depth: usize, node: u32, mut each: impl FnMut(u16, u32)) {
+        let children = self.ids.children(depth, node);
+        let codes = self.ids.codes(depth + 1, children.clone());
+        for (code, child) in codes.iter().zip(children) {
+            if self.has(depth + 1, child) {
+                each(*code, child);
+            }
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! Semantic IDs in a database: live under writes, filtered, versioned, decoded.
+
+#![allow(clippy::disallowed_methods)] // Looks into folders.
+
+use bowerbird::{
+    model::semantic::*,
+    recommend::{Recommender, Request, Seen},
+    semantic::*,
+    *,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A seeded stream of numbers.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    pub(crate) fn unit(&mut self) -> f32 {
+        self.below(1 << 20) as f32 / (1 << 20) as f32
+    }
+}
+
+fn schema() -> Schema {
+    Schema::new()
+        .space("text", 4, Metric::Cosine)
+        .space("image", 2, Metric::Dot)
+        .attr("shelf", AttrType::Int)
+        .event("view")
+}
+
+/// Three levels of different widths over two spaces, drawn from a seed.
+fn codebook(seed: u64) -> Codebook {
+    let mut numbers = Numbers(seed);
+    let inputs = vec![
+        Input::new("text", 4),
+        Input { normalize: false, weight: 0.5, ..Input::new("image", 2) },
+    ];
+    let mut level = |codes: usize, scale: f32| {
+        Level::new(6, (0..codes * 6).map(|_| (numbers.unit() - 0.5) * scale).collect())
+    };
+    let levels = vec![level(5, 2.0), level(7, 1.0), level(3, 0.5)];
+    Codebook::new(inputs, levels).unwrap()
+}
+
+fn item(numbers: &mut Numbers, key: u64) -> Item {
+    let mut item = Item::new(key).attr("shelf", numbers.below(4) as i64);
+    if numbers.below(10) > 0 {
+        item = item.vector("text", (0..4).map(|_| numbers.unit() - 0.4).collect::<Vec<_>>());
+    }
+    if numbers.below(3) > 0 {
+        item = item.vector("image", [numbers.unit(), numbers.unit()]);
+    }
+    item
+}
+
+/// What the trie must be: every allowed item by the ID of what `get` says its vectors are.
+fn wanted(
+    snapshot: &Snapshot,
+    book: &Codebook,
+    filter: &Where,
+) -> BTreeMap<SemanticId, BTreeSet<Key>> {
+    let mut found: BTreeMap<SemanticId, BTreeSet<Key>> = BTreeMap::new();
+    for key in snapshot.keys(filter, usize::MAX).unwrap() {
+        let item = snapshot.get(&key).unwrap().unwrap();
+        let vector = |space: &str| {
+            let found = item.vectors.iter().find(|(name, _)| *name == space);
+            found.map(|(_, vector)| vector.clone())
+        };
+        let (text, image) = (vector("text"), vector("image"));
+        let id = book.encode(&[text.as_deref(), image.as_deref()]).unwrap();
+        if let Some(id) = id {
+            found.entry(id).or_default().insert(key);
+        }
+    }
+    found
+}
+
+fn items(trie: &Trie, snapshot: &Snapshot, node: &Node) -> BTreeSet<Key> {
+    trie.items(node).map(|addr| snapshot.key(addr).unwrap()).collect()
+}
+
+/// Walks a trie from its root and compares all it says with what it must be.
+fn compare(trie: &Trie, snapshot: &Snapshot, want: &BTreeMap<SemanticId, BTreeSet<Key>>) {
+    assert_eq!(trie.ids(), want.keys().copied().collect::<Vec<_>>());
+    assert_eq!(trie.len() as usize, want.values().map(BTreeSet::len).sum::<usize>());
+    let mut waiting = vec![(SemanticId::default(), trie.root())];
+    while let Some((prefix, node)) = waiting.pop() {
+        let depth = prefix.codes().len();
+        let below = || want.iter().filter(|(id, _)| id.prefix(depth) == prefix);
+        let all: BTreeSet<Key> = below().flat_map(|(_, keys)| keys.clone()).collect();
+        assert_eq!(items(trie, snapshot, &node), all);
+        assert_eq!(trie.count(&node) as usize, all.len());
+        let codes: BTreeSet<u16> =
+            below().filter_map(|(id, _)| id.codes().get(depth).copied()).collect();
+        let children = trie.children(&node);
+        assert!(children.iter().map(|(code, _)| *code).eq(codes.iter().copied()));
+        let mut mask = [u64::MAX; 2];
+        trie.mask(&node, &mut mask);
+        let set = (0..128u16).filter(|code| mask[usize::from(*code) / 64] >> (code % 64) & 1 == 1);
+        assert!(set.eq(codes.iter().copied()));
+        for code in 0..9 {
+            let child = children.iter().find(|(c, _)| *c == code).map(|(_, child)| child.clone());
+            assert_eq!(trie.child(&node, code), child);
+        }
+        for (code, child) in children {
+            let codes = [prefix.codes(), &[code]].concat();
+            let prefix = SemanticId::new(&codes).unwrap();
+            assert_eq!(trie.find(&prefix), Some(child.clone()));
+            waiting.push((prefix, child));
+        }
+    }
+}
+
+fn check(db: &Db, book: &Codebook) {
+    let snapshot = db.snapshot();
+    for filter in [Where::all(), attr("shelf").is(2), !attr("shelf").is(2), attr("shelf").is(9)] {
+        let trie = snapshot.trie("sid", &filter).unwrap();
+        compare(&trie, &snapshot, &wanted(&snapshot, book, &filter));
+    }
+}
+
+fn manual() -> Options {
+    let mut options = Options::default();
+    options.maintenance = Maintenance::Manual;
+    options
+}
+
+fn in_memory() -> Result<Db> {
+    Db::create_in(Arc::new(io::Memory::new()), schema(), manual())
+}
+
+/// Goal: after any history of writes, deletes, flushes, merges and restarts, with or without derived
+/// files, the trie is the IDs of exactly the allowed items.
+/// Method: random operations in a directory; against the IDs of what `get` says.
+// checks: V6 V7
+#[test]
+fn the_trie_is_that_of_the_allowed_items_whatever_happened() {
+    for seed in 0..12 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop");
+        let mut db = Db::create_with(&path, schema(), manual()).unwrap();
+        let (mut numbers, book) = (Numbers(seed), codebook(seed));
+        for key in 0..20 {
+            db.batch().put(item(&mut numbers, key)).commit().unwrap();
+        }
+        let version = db.publish("sid", &book, Provenance::default()).unwrap();
+        db.activate("sid", version).unwrap();
+        for _ in 0..60 {
+            let key = numbers.below(60);
+            match numbers.below(12) {
+                0..6 => drop(db.batch().put(item(&mut numbers, key)).commit().unwrap()),
+                6 | 7 => drop(db.batch().delete(key).commit().unwrap()),
+                8 => drop(db.flush().unwrap()),
+                9 => while db.maintain().unwrap().is_some() {},
+                10 => drop(db.compact().unwrap()),
+                _ => {
+                    drop(db);
+                    if numbers.below(2) == 0 {
+                        std::fs::remove_dir_all(path.join("derived")).unwrap();
+                    }
+                    db = Db::open_with(&path, manual()).unwrap();
+                }
+            }
+            if numbers.below(6) == 0 {
+                check(&db, &book);
+            }
+        }
+        check(&db, &book);
+        db.flush().unwrap();
+        while db.maintain().unwrap().is_some() {}
+        let files = std::fs::read_dir(path.join("derived")).unwrap();
+        let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().any(|name| name.ends_with(".ids")), "IDs are on disk");
+        let reader = Db::open_read_only(&path).unwrap();
+        check(&reader, &book);
+    }
+}
+
+/// Goal: a snapshot has one version of a codebook for all parts; others can be looked at beside it.
+// checks: V4
+#[test]
+fn activating_a_codebook_changes_all_ids_at_once() {
+    let db = in_memory().unwrap();
+    let mut numbers = Numbers(3);
+    for key in 0..40 {
+        db.batch().put(item(&mut numbers, key)).commit().unwrap();
+        if key % 15 == 7 {
+            db.flush().unwrap();
+        }
+    }
+    let (old, new) = (codebook(1), codebook(2));
+    for book in [&old, &new] {
+        db.publish("sid", book, Provenance::default()).unwrap();
+    }
+    assert!(matches!(db.snapshot().trie("sid", &Where::all()), Err(Error::NotFound { .. })));
+    db.activate("sid", 1).unwrap();
+    let before = db.snapshot();
+    db.assign("sid", 2, &mut Progress::silent()).unwrap();
+    let beside = before.trie_version("sid", 2, &Where::all()).unwrap();
+    compare(&beside, &before, &wanted(&before, &new, &Where::all()));
+    db.activate("sid", 2).unwrap();
+    for (snapshot, book, version) in [(&before, &old, 1), (&db.snapshot(), &new, 2)] {
+        let trie = snapshot.trie("sid", &Where::all()).unwrap();
+        assert_eq!(trie.codebook(), ("sid", version));
+        compare(&trie, snapshot, &wanted(snapshot, book, &Where::all()));
+    }
+    let cancelled = db.assign("sid", 1, &mut Progress::to(|_, _| false));
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
+    // What was trained on version 2 cannot be active without it, and says so by name.
+    let from = Provenance { parents: vec![("sid".into(), 2)], ..Provenance::default() };
+    let listed = Codebook::listed([(Key::Id(1), SemanticId::new(&[1]).unwrap())]).unwrap();
+    db.publish("child", &listed, from).unwrap();
+    db.activate("child", 1).unwrap();
+    let error = db.activate("sid", 1).unwrap_err().to_string();
+    assert!(error.contains("child@1") && error.contains("sid@2") && error.contains("sid@1"));
+}
+
+/// Goal: a space that a codebook reads can go and come back without old IDs coming back with it.
+#[test]
+fn a_space_that_was_made_again_has_new_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop");
+    let db = Db::create_with(&path, schema(), manual()).unwrap();
+    let (mut numbers, book) = (Numbers(5), codebook(4));
+    for key in 0..30 {
+        db.batch().put(item(&mut numbers, key)).commit().unwrap();
+    }
+    db.publish("sid", &book, Provenance::default()).unwrap();
+    db.activate("sid", 1).unwrap();
+    db.flush().unwrap();
+    while db.maintain().unwrap().is_some() {}
+    check(&db, &book);
+    db.drop_space("image").unwrap();
+    let error = db.snapshot().trie("sid", &Where::all()).unwrap_err().to_string();
+    assert!(error.contains("image"), "{error}");
+    while db.maintain().unwrap().is_some() {}
+    db.add_space("image", 2, Metric::Dot, Encoding::F32).unwrap();
+    check(&db, &book);
+    for key in 10..14 {
+        db.batch().put(item(&mut numbers, key)).commit().unwrap();
+    }
+    while db.maintain().unwrap().is_some() {}
+    drop(db);
+    check(&Db::open_with(&path, manual()).unwrap(), &book);
+}
+
+/// A decoder whose probabilities are any function of the history and the prefix.
+#[derive(Debug)]
+struct Drawn {
+    widths: Vec<usize>,
+    seed: u64,
+}
+
+struct Drawing<'a> {
+    drawn: &'a Drawn,
+    seed: u64,
+    prefixes: Vec<Vec<u16>>,
+}
+
+impl Drawn {
+    fn says(&self, seed: u64, prefix: &[u16], code: u16) -> f32 {
+        let mut numbers = Numbers(seed);
+        for code in prefix.iter().chain([&code]) {
+            numbers.0 = numbers.0.wrapping_add(u64::from(*code) + 1);
+            numbers.below(7);
+        }
+        // Few values, so that there are ties.
+        -(numbers.below(20) as f32) / 4.0
+    }
+
+    fn seed(&self, history: &[SemanticId]) -> u64 {
+        let mix = |seed: u64, id: &SemanticId| {
+            id.codes().iter().fold(seed, |seed, code| seed.wrapping_mul(31) + u64::from(*code))
+        };
+        history.iter().fold(self.seed, mix)
+    }
+}
+
+impl NextCode for Drawn {
+    fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    fn begin(&self, history: &[SemanticId]) -> Result<Box<dyn Decoding + '_>> {
+        let (drawn, seed) = (self, self.seed(history));
+        Ok(Box::new(Drawing { drawn, seed, prefixes: vec![Vec::new()] }))
+    }
+}
+
+impl Decoding for Drawing<'_> {
+    fn step(&mut self, parents: &[u32], codes: &[u16], log_probs: &mut [f32]) -> Result<()> {
+        if !parents.is_empty() {
+            let old = std::mem::take(&mut self.prefixes);
+            let next = parents.iter().zip(codes);
+            self.prefixes =
+                next.map(|(at, code)| [&old[*at as usize][..], &[*code]].concat()).collect();
+        }
+        let width = self.drawn.widths[self.prefixes[0].len()];
+        for (prefix, row) in self.prefixes.iter().zip(log_probs.chunks_mut(width)) {
+            for (code, place) in (0..).zip(row) {
+                *place = self.drawn.says(self.seed, prefix, code);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn widths(book: &Codebook, seed: u64) -> Drawn {
+    // The decoder may know more codes than the codebook.
+    let widths = book.widths().iter().map(|width| width + 2).collect();
+    Drawn { widths, seed }
+}
+
+/// Goal: with beams for all prefixes, decoding is exact; with fewer, what comes out still exists.
+/// Method: against the joint probability of every ID.
+#[test]
+fn decoding_is_brute_force_when_beams_cover_the_prefixes() {
+    for seed in 0..20 {
+        let db = in_memory().unwrap();
+        let (mut numbers, book) = (Numbers(seed), codebook(seed));
+        for key in 0..150 {
+            db.batch().put(item(&mut numbers, key)).commit().unwrap();
+        }
+        db.flush().unwrap();
+        for key in 100..200 {
+            db.batch().put(item(&mut numbers, key)).commit().unwrap();
+        }
+        db.publish("sid", &book, Provenance::default()).unwrap();
+        db.activate("sid", 1).unwrap();
+        let (decoder, snapshot) = (widths(&book, seed), db.snapshot());
+        for filter in [Where::all(), attr("shelf").is(1)] {
+            let trie = snapshot.trie("sid", &filter).unwrap();
+            let history = [SemanticId::new(&[1, 2, 1]).unwrap()];
+            let seed = decoder.seed(&history);
+            let joint = |id: &SemanticId| {
+                let codes = id.codes();
+                let said = (0..3).map(|at| decoder.says(seed, &codes[..at], codes[at]));
+                said.fold(0.0, |sum, x| sum + x)
+            };
+            let mut want: Vec<(SemanticId, f32)> =
+                trie.ids().into_iter().map(|id| (id, joint(&id))).collect();
+            want.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            let found = beam_search(&trie, &decoder, &history, 105).unwrap();
+            let pairs = |beams: &[Beam]| -> Vec<(SemanticId, f32)> {
+                beams.iter().map(|beam| (beam.id, beam.log_prob)).collect()
+            };
+            assert_eq!(pairs(&found), want);
+            for beams in [1, 3, 10] {
+                let found = pairs(&beam_search(&trie, &decoder, &history, beams).unwrap());
+                assert_eq!(found.len(), beams.min(want.len()));
+                assert!(found.iter().all(|pair| want.contains(pair)));
+            }
+        }
+        let none = snapshot.trie("sid", &attr("shelf").is(77)).unwrap();
+        assert!(beam_search(&none, &decoder, &[], 5).unwrap().is_empty());
+        let trie = snapshot.trie("sid", &Where::all()).unwrap();
+        assert!(beam_search(&trie, &decoder, &[], 0).is_err());
+        let narrow = Drawn { widths: vec![5, 6, 3], seed };
+        assert!(beam_search(&trie, &narrow, &[], 5).unwrap_err().to_string().contains("sid@1"));
+    }
+}
+
+/// Goal: whatever is decoded while others write is live and allowed in the snapshot that was asked.
+// checks: V7
+#[test]
+fn decoding_under_writes_finds_nothing_that_is_not_allowed() {
+    let db = Db::in_memory(schema()).unwrap();
+    let book = codebook(8);
+    db.publish("sid", &book, Provenance::default()).unwrap();
+    db.activate("sid", 1).unwrap();
+    let mut numbers = Numbers(1);
+    for key in 0..400 {
+        db.batch().put(item(&mut numbers, key)).commit().unwrap();
+    }
+    for user in 0..20 {
+        for at in 0..30 {
+            let event = Event::new(user, numbers.below(400), "view", Timestamp(at));
+            db.batch().event(event).commit().unwrap();
+        }
+    }
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut numbers = Numbers(2);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let key = numbers.below(500);
+                match numbers.below(3) {
+                    0 => db.batch().delete(key).commit().unwrap(),
+                    _ => db.batch().put(item(&mut numbers, key)).commit().unwrap(),
+                };
+            }
+        });
+        for seed in 0..400u64 {
+            let (user, shelf) = (seed % 20, (seed % 4) as i64);
+            let decoder: Arc<dyn NextCode> = Arc::new(widths(&book, seed));
+            let recommender = Recommender::new()
+                .filter(Seen::new(["view"]))
+                .filter(attr("shelf").is(shelf))
+                .retrieve(Generate::with("sid", decoder, 50).beams(30));
+            let snapshot = db.snapshot();
+            let request = Request::new(50, Timestamp(1_000)).user(user);
+            let slate = recommender.run(&snapshot, &request).unwrap();
+            let seen = snapshot.history(UserId(user), &HistoryQuery::default()).unwrap();
+            let allowed = snapshot.keys(&attr("shelf").is(shelf), usize::MAX).unwrap();
+            let mut keys: Vec<Key> = slate.items.iter().map(|item| item.key.clone()).collect();
+            assert!(keys.len() > 5, "{} items", keys.len());
+            assert!(keys.iter().all(|key| allowed.contains(key)));
+            assert!(keys.iter().all(|key| !seen.deeds.iter().any(|deed| deed.item == *key)));
+            keys.sort();
+            keys.dedup();
+            assert_eq!(keys.len(), slate.items.len());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+/// Goal: similar by prefix, quotas and diversity look at the IDs and at nothing else.
+#[test]
+fn operators_over_prefixes() {
+    let id = |codes: &[u16]| SemanticId::new(codes).unwrap();
+    let ids = [
+        (1u64, [0, 0, 0]),
+        (2, [0, 0, 0]),
+        (3, [0, 0, 1]),
+        (4, [0, 1, 0]),
+        (5, [1, 0, 0]),
+        (6, [1, 0, 1]),
+    ];
+    let db = Db::in_memory(schema()).unwrap();
+    for (key, _) in ids {
+        db.batch().put(Item::new(key)).commit().unwrap();
+    }
+    db.batch().put(Item::new(7u64)).event(Event::new(9, 3u64, "view", Timestamp(5))).commit().unwrap();
+    let listed = ids.map(|(key, codes)| (Key::Id(key), id(&codes)));
+    db.publish("sid", &Codebook::listed(listed).unwrap(), Provenance::default()).unwrap();
+    db.activate("sid", 1).unwrap();
+    let snapshot = db.snapshot();
+    assert_eq!(snapshot.semantic_id("sid", &Key::Id(4)).unwrap(), Some(id(&[0, 1, 0])));
+    assert_eq!(snapshot.semantic_id("sid", &Key::Id(7)).unwrap(), None);
+    let keys = |recommender: &Recommender, request: &Request| -> Vec<u64> {
+        let slate = recommender.run(&snapshot, request).unwrap();
+        let number = |key: &Key| if let Key::Id(id) = key { *id } else { 0 };
+        slate.items.iter().map(|item| number(&item.key)).collect()
+    };
+    let request = || Request::new(10, Timestamp(10));
+    let similar = |depth| Recommender::new().retrieve(SimilarByPrefix::new("sid", depth, 10));
+    assert_eq!(keys(&similar(1), &request().item(1u64)), [2, 3, 4]);
+    assert_eq!(keys(&similar(2), &request().item(1u64)), [2, 3]);
+    assert_eq!(keys(&similar(1), &request().user(9)), [3, 1, 2, 4]);
+    assert!(keys(&similar(1), &request().item(7u64)).is_empty());
+    let all = || {
+        let mut picks = Vec::new();
+        (1..8u64).for_each(|key| picks.push(Key::Id(key)));
+        Recommender::new().retrieve(Picks(picks)).score(recommend::Hint::of("Picks"))
+    };
+    assert_eq!(keys(&all().select(PrefixQuota::new("sid", 1, 1)), &request()), [1, 5, 7]);
+    assert_eq!(keys(&all().select(PrefixQuota::new("sid", 2, 2)), &request()), [1, 2, 4, 5, 6, 7]);
+    assert_eq!(keys(&all().select(PrefixDiverse::new("sid", 0.9)), &request())[..3], [1, 5, 7]);
+    let newest = SimilarByPrefix::new("sid", 1, 10).bucket(Bucket::Newest("none".into()));
+    assert!(Recommender::new().retrieve(newest).run(&snapshot, &request().item(1u64)).is_err());
+}
+
+/// Items by hand, the first best.
+struct Picks(Vec<Key>);
+
+impl recommend::Retrieve for Picks {
+    fn name(&self) -> String {
+        "Picks".into()
+    }
+
+    fn retrieve(
+        &self,
+        cx: &recommend::Context<'_>,
+        _: &recommend::Allowed,
+        found: &mut recommend::Found<'_>,
+    ) -> Result<()> {
+        for (place, key) in self.0.iter().enumerate() {
+            if let Some(addr) = cx.snapshot.find(key)? {
+                found.push(addr, 1.0 / (1.0 + place as f32));
+            }
+        }
+        Ok(())
+    }
+}
