@@ -182,6 +182,41 @@ pub fn large() -> Moment {
     Moment { name: "large", dir: dir.fork(), answers: answers(&db) }
 }
 
+/// A residual codebook over two spaces of [`schema`], of three levels of five codes.
+pub fn codebook(salt: u64) -> semantic::Codebook {
+    let inputs = vec![semantic::Input::new("text", 6), semantic::Input::new("half", 5)];
+    let level = |at| semantic::Level::new(11, spot(55, salt + at));
+    semantic::Codebook::new(inputs, (0..3).map(level).collect()).expect("it is sound")
+}
+
+/// A database with two active codebooks, one residual and one listed; a decoder's view of three
+/// segments on disk, whose IDs are in files, and of a commit that was not flushed.
+pub fn coded(keys: KeyKind) -> Moment {
+    let dir = Fault::new();
+    let db = Db::create_in(Arc::new(dir.clone()), schema(keys), options(IoMode::Mmap))
+        .expect("the directory is empty");
+    let id = |n: u64| SemanticId::new(&[(n % 3) as u16, (n % 5) as u16]).expect("two codes");
+    let listed = semantic::Codebook::listed((0..20).map(|n| (key(keys, n), id(n))));
+    for (name, book) in [("sid", codebook(3)), ("list", listed.expect("it is sound"))] {
+        let version = db.publish(name, &book, Provenance::default()).expect("it is sound");
+        db.activate(name, version).expect("it is there");
+    }
+    for some in 0..4 {
+        let mut batch = db.batch();
+        for n in some * 7..some * 7 + 9 {
+            batch.put(item(keys, n, some));
+        }
+        batch.delete(key(keys, some * 3)).event(event(keys, some, 1));
+        batch.commit().expect("the batch is fine");
+        if some < 3 {
+            db.flush().expect("the disk is fine");
+        }
+    }
+    while db.maintain().expect("the disk is fine").is_some() {}
+    assert_eq!(dir.paths().iter().filter(|path| path.ends_with(".ids")).count(), 6);
+    Moment { name: "coded", dir: dir.fork(), answers: answers(&db) }
+}
+
 /// Items of a database with graphs: so many that walks are cheaper than scans.
 pub const NODES: u64 = 240;
 
@@ -263,6 +298,7 @@ pub fn answers(db: &Db) -> Vec<Answer> {
         ask("searches", &searches),
         ask("pages", &pages),
         ask("artifacts", &artifacts),
+        ask("semantic IDs", &semantic_ids),
     ];
     // What walks find is the same only while the graphs are: the last answer, and not always there.
     if db.stats().graph_parts > 0 {
@@ -377,6 +413,25 @@ fn walks(snapshot: &Snapshot) -> Result<String> {
     Ok(text)
 }
 
+fn semantic_ids(snapshot: &Snapshot) -> Result<String> {
+    let mut text = String::new();
+    for artifact in snapshot.artifacts() {
+        if artifact.kind != "codebook" || !artifact.active {
+            continue;
+        }
+        let filters = [Where::all(), attr("year").at_least(1970)];
+        for filter in filters {
+            let trie = snapshot.trie(&artifact.name, &filter)?;
+            for id in trie.ids() {
+                let node = trie.find(&id).expect("it was listed");
+                let keys = trie.items(&node).map(|addr| snapshot.key(addr));
+                text += &format!("{id} {:?}\n", keys.collect::<Result<Vec<Key>>>()?);
+            }
+        }
+    }
+    Ok(text)
+}
+
 fn pages(snapshot: &Snapshot) -> Result<String> {
     let mut text = String::new();
     let Some(space) = snapshot.schema().spaces().first() else { return Ok(text) };
@@ -396,10 +451,10 @@ fn artifacts(snapshot: &Snapshot) -> Result<String> {
     let list = snapshot.artifacts();
     let mut text = format!("{list:?}\n");
     for artifact in &list {
-        text += &format!(
-            "{:?}\n",
-            snapshot.artifact_version::<Mean>(&artifact.name, artifact.version)?
-        );
+        let (name, version) = (&artifact.name, artifact.version);
+        if artifact.kind == Mean::KIND {
+            text += &format!("{:?}\n", snapshot.artifact_version::<Mean>(name, version)?);
+        }
         text += &format!("{:?}\n", snapshot.provenance(&artifact.name, artifact.version)?);
     }
     Ok(text)

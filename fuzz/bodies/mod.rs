@@ -14,5 +14,6 @@ pub mod postings;
 pub mod query_api;
 pub mod seal;
 pub mod segment_footer;
+pub mod semantic_ids;
 pub mod sequence_model;
 pub mod wal_replay;

@@ -50,6 +50,7 @@ mod summarize;
 pub use candidates::{
     Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
+pub(crate) use counts::Counting;
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
 pub use filter::{Cooldown, Excluded, Seen};
@@ -60,7 +61,6 @@ pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub use score::{Hint, Popularity, Recency, Similarity};
 pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
-pub(crate) use counts::Counting;
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 

@@ -109,9 +109,17 @@ mod tests {
             let id = SemanticId::new(codes).unwrap();
             assert_eq!(id.to_string().parse::<SemanticId>().unwrap(), id);
         }
-        for wrong in
-            ["a", "<a_1", "<b_1>", "<a_1><a_2>", "<a_>", "<a_+1>", "<a_65536>", "<a_1> ", "<é_1>"]
-        {
+        for wrong in [
+            "a",
+            "<a_1",
+            "<b_1>",
+            "<a_1><a_2>",
+            "<a_>",
+            "<a_+1>",
+            "<a_65536>",
+            "<a_1> ",
+            "<\u{e9}_1>",
+        ] {
             assert!(wrong.parse::<SemanticId>().is_err(), "{wrong}");
         }
         assert!(SemanticId::new(&[0; 9]).is_err());

@@ -27,11 +27,11 @@ mod listed;
 mod residual;
 mod trie;
 
+pub(crate) use alive::Alive;
 pub use codebook::Codebook;
 pub use encoder::Encoder;
 pub use id::SemanticId;
 pub use input::Input;
 pub use residual::Level;
-pub(crate) use alive::Alive;
 pub(crate) use trie::Branch;
 pub use trie::{Node, Trie};

@@ -80,7 +80,11 @@ impl Store {
     }
 }
 
-pub(crate) fn entry<'a>(all: &'a [ArtifactEntry], name: &str, version: u32) -> Result<&'a ArtifactEntry> {
+pub(crate) fn entry<'a>(
+    all: &'a [ArtifactEntry],
+    name: &str,
+    version: u32,
+) -> Result<&'a ArtifactEntry> {
     let found = all.iter().find(|a| a.name == name && a.version == version);
     found.ok_or_else(|| Error::missing("artifact", format!("{name}@{version}")))
 }

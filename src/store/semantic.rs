@@ -93,9 +93,8 @@ impl<'a> Book<'a> {
         progress: &mut Progress<'_>,
     ) -> Result<Vec<Option<SemanticId>>> {
         let (rows, mut all) = (segment.rows(), Vec::with_capacity(segment.rows() as usize));
-        let pieces: Vec<Range<u32>> = (0..rows.div_ceil(PIECE))
-            .map(|at| at * PIECE..((at + 1) * PIECE).min(rows))
-            .collect();
+        let pieces: Vec<Range<u32>> =
+            (0..rows.div_ceil(PIECE)).map(|at| at * PIECE..((at + 1) * PIECE).min(rows)).collect();
         for some in pieces.chunks(threads.max(1)) {
             let one = |at: usize| {
                 assign::assign(segment, (&self.codebook, &self.spaces), some[at].clone())
@@ -159,8 +158,7 @@ pub(crate) fn carry(merged: &Part, inputs: &[&Part], rows: &[(u32, u32)]) {
         // What one input lacks is computed when it is asked for.
         let Some(old) = all.collect::<Option<Vec<Arc<Ids>>>>() else { continue };
         let Some(levels) = old.first().map(|ids| ids.levels()) else { continue };
-        let of_rows: Vec<_> =
-            rows.iter().map(|(from, row)| old[*from as usize].id(*row)).collect();
+        let of_rows: Vec<_> = rows.iter().map(|(from, row)| old[*from as usize].id(*row)).collect();
         let made = Ids::new(levels, &of_rows);
         let _ = merged.ids.get(&recipe, || Ok::<_, Error>(made));
     }

@@ -186,6 +186,38 @@ fn a_large_derived_file_that_is_damaged_is_rebuilt_if_asked_for() {
     assert!(db.verify().unwrap().is_sound());
 }
 
+/// Goal: the same for codebooks and the IDs derived from them, read and rebuilt (C4). Method: one byte
+/// in three of their files.
+// checks: C1 C3 C4
+#[test]
+fn a_flipped_byte_of_semantic_ids_is_an_error_or_rebuilt() {
+    for (keys, mode) in [(KeyKind::Id, IoMode::Mmap), (KeyKind::Name, IoMode::Pread)] {
+        let moment = base::coded(keys);
+        let phase = usize::from(mode == IoMode::Pread);
+        let ours = |path: &str| path.ends_with(".ids") || path.ends_with(".art");
+        let chosen = |path: &str, at: usize| ours(path) && (DEEP || at % 3 == phase);
+        let counts = flip(&moment, mode, &chosen);
+        println!("semantic IDs {mode:?}: {counts:?}");
+        assert!(counts.errors > counts.flips * 9 / 10 && counts.unreported.is_empty());
+        let files = moment.dir.files();
+        for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".ids")) {
+            let dir = moment.dir.fork();
+            let mut bad = bytes.clone();
+            bad[bytes.len() / 2] ^= 0x10;
+            dir.write_file(path, bad);
+            let open = |options| Db::open_in(Arc::new(dir.clone()), options);
+            assert!(matches!(open(base::options(mode)), Err(Error::Corrupt(_))), "{path}");
+            let db = open(base::options(mode).rebuild_derived(true)).unwrap();
+            base::agree(&base::answers(&db), &moment.answers).unwrap();
+            while db.maintain().unwrap().is_some() {}
+            let built = base::answers(&db);
+            assert!(built.iter().all(|answer| answer.is.is_ok()));
+            base::agree(&built, &moment.answers).unwrap();
+            assert!(db.verify().unwrap().is_sound() && dir.paths().contains(path));
+        }
+    }
+}
+
 /// The bytes of a graph file that are flipped: one in three of the first and last, few of the rest.
 fn some_of_graph(at: usize, len: usize, phase: usize) -> bool {
     let edge = at < 1024 || at + 512 > len;

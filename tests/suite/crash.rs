@@ -4,6 +4,7 @@ use crate::oracle::{Dice, State, Write, commit, schema};
 use bowerbird::{
     io::fault::Fault,
     model::{Model, Reading, Rules, Sequences, Train as _, Training},
+    semantic::{Codebook, Input, Level},
     *,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,6 +22,8 @@ pub enum Step {
     Publish,
     /// Trains a model on what is there, publishes and activates it.
     Train,
+    /// Publishes and activates a codebook over the vectors that are there.
+    Code,
     Reopen,
 }
 
@@ -51,6 +54,9 @@ struct Promised {
     /// Models that were acknowledged as active, one after the other, and the one that was begun last.
     models: u32,
     models_begun: u32,
+    /// The same of codebooks.
+    codebooks: u32,
+    codebooks_begun: u32,
     attrs: usize,
 }
 
@@ -64,6 +70,34 @@ pub fn options(durability: Durability) -> Options {
 pub fn model(snapshot: &Snapshot, number: u32) -> Model {
     let sequences = Sequences::read(snapshot, &Reading::default()).unwrap();
     Rules::default().train(&sequences, &mut Training::new(number.into())).unwrap()
+}
+
+/// Codebook `number`: no two give an item the same ID.
+pub fn codebook(number: u32) -> Codebook {
+    let input = Input { normalize: false, ..Input::new("v", 2) };
+    let level = |scale: f32| {
+        let row = |code: u32| [(code % (number + 4)) as f32 * scale, 0.5];
+        Level::new(2, (0..number + 8).flat_map(row).collect())
+    };
+    Codebook::new(vec![input], vec![level(1.0), level(0.25)]).unwrap()
+}
+
+/// One codebook gave every item its ID, and it is one that may be active.
+fn check_codes(snapshot: &Snapshot, promised: &Promised, place: &str) {
+    if promised.codebooks == 0 {
+        return;
+    }
+    let trie = snapshot.trie("sid", &Where::all()).unwrap_or_else(|e| panic!("{place}: {e}"));
+    let (_, version) = trie.codebook();
+    let sound = promised.codebooks..=promised.codebooks_begun;
+    assert!(sound.contains(&version), "{place}: codebook {version}, not one of {sound:?}");
+    let book = codebook(version);
+    for key in snapshot.keys(&Where::all(), 100).unwrap() {
+        let item = snapshot.get(&key).unwrap().unwrap();
+        let vectors: Vec<Option<&[f32]>> = vec![item.vectors.first().map(|v| v.1.as_slice())];
+        let addr = snapshot.find(&key).unwrap().unwrap();
+        assert_eq!(trie.id(addr), book.encode(&vectors).unwrap(), "{place}: item {key}");
+    }
 }
 
 /// Runs a workload until its end or the first error.
@@ -112,6 +146,13 @@ fn run(dir: &Fault, steps: &[Step], durability: Durability) -> Promised {
                 let done = db.publish("next", &learned, learned.provenance(snapshot.seq()));
                 let done = done.and_then(|version| db.activate("next", version));
                 done.inspect(|()| promised.models += 1)
+            }
+            Step::Code => {
+                promised.codebooks_begun += 1;
+                let book = codebook(promised.codebooks_begun);
+                let done = db.publish("sid", &book, Provenance::default());
+                let done = done.and_then(|version| db.activate("sid", version));
+                done.inspect(|()| promised.codebooks += 1)
             }
             Step::Reopen => {
                 drop(db);
@@ -170,6 +211,7 @@ fn check(image: &Fault, promised: &Promised, place: &str) {
         assert!(sound.contains(&number), "{place}: model {number} serves, not one of {sound:?}");
         assert_eq!(learned.best(&[Key::Id(1)], 1).unwrap()[0].0, Key::Id(2), "{place}");
     }
+    check_codes(&snapshot, promised, place);
     assert!(snapshot.schema().attrs().len() >= 2 + promised.attrs, "{place}: an attribute is lost");
     // Life goes on: one more commit, and everything is still there after a clean reopening.
     let more = [Write::Put { key: 99, number: 9, tags: vec![], vector: None }];
@@ -214,7 +256,9 @@ fn event(user: u64, item: u64, at: i64) -> Write {
 
 /// The workloads of the crash tests, each a few steps around one capability.
 pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
-    use Step::{AddAttr, Commit, Compact, Flush, Index, Maintain, Publish, Reopen, Sync, Train};
+    use Step::{
+        AddAttr, Code, Commit, Compact, Flush, Index, Maintain, Publish, Reopen, Sync, Train,
+    };
     let two = || vec![put(1, 1), put(2, 2), event(1, 1, 5)];
     vec![
         ("create", vec![]),
@@ -245,6 +289,20 @@ pub fn workloads() -> Vec<(&'static str, Vec<Step>)> {
                 Train,
                 Flush,
                 Train,
+            ],
+        ),
+        (
+            "code",
+            vec![
+                Commit(two()),
+                Flush,
+                Code,
+                Maintain,
+                Commit(vec![put(3, 3), Write::Delete(1)]),
+                Code,
+                Flush,
+                Maintain,
+                Commit(vec![put(2, 5)]),
             ],
         ),
         ("events", vec![Commit(vec![event(1, 1, 9)]), Commit(vec![event(1, 2, 3)]), Flush]),

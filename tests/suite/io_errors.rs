@@ -1,7 +1,7 @@
 //! Every call of the operating system fails, once and forever, in every way it can.
 
 use crate::{
-    crash::{Blob, Step, model, options, workloads},
+    crash::{Blob, Step, codebook, model, options, workloads},
     oracle::{State, Write, commit, schema},
 };
 use bowerbird::{
@@ -58,6 +58,10 @@ impl Ledger {
                 done.and_then(|version| db.activate("next", version))
             }
             // Every trial ends with a reopening.
+            Step::Code => {
+                let done = db.publish("sid", &codebook(1), Provenance::default());
+                done.and_then(|version| db.activate("sid", version))
+            }
             Step::Reopen => Ok(()),
         };
         self.judge(done.err(), place);

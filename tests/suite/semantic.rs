@@ -438,7 +438,11 @@ fn operators_over_prefixes() {
     for (key, _) in ids {
         db.batch().put(Item::new(key)).commit().unwrap();
     }
-    db.batch().put(Item::new(7u64)).event(Event::new(9, 3u64, "view", Timestamp(5))).commit().unwrap();
+    db.batch()
+        .put(Item::new(7u64))
+        .event(Event::new(9, 3u64, "view", Timestamp(5)))
+        .commit()
+        .unwrap();
     let listed = ids.map(|(key, codes)| (Key::Id(key), id(&codes)));
     db.publish("sid", &Codebook::listed(listed).unwrap(), Provenance::default()).unwrap();
     db.activate("sid", 1).unwrap();

@@ -119,11 +119,7 @@ impl Retrieve for Generate {
 }
 
 /// The semantic IDs of the past items of a request, oldest first. Says how many have none.
-pub(super) fn history(
-    cx: &Context<'_>,
-    trie: &Trie,
-    kinds: &[String],
-) -> Result<Vec<SemanticId>> {
+pub(super) fn history(cx: &Context<'_>, trie: &Trie, kinds: &[String]) -> Result<Vec<SemanticId>> {
     let kind = |kind: &String| cx.snapshot.schema().find_event(kind);
     let kinds = kinds.iter().map(kind).collect::<Result<Vec<u8>>>()?;
     let counts = cx.history.deeds.iter().filter(|d| kinds.is_empty() || kinds.contains(&d.kind));

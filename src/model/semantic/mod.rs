@@ -16,8 +16,8 @@ mod prefix;
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
 pub use generate::Generate;
-pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use next_code::{Decoding, NextCode};
+pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 
 use crate::{
     error::{Error, Result},

@@ -93,9 +93,7 @@ impl Retrieve for SimilarByPrefix {
 fn check_depth(name: &str, depth: usize) -> Result<()> {
     match depth {
         1..=LEVELS_MAX => Ok(()),
-        n => {
-            Err(Error::invalid(format!("depth of {name}"), format!("is {n}; 1 to {LEVELS_MAX}")))
-        }
+        n => Err(Error::invalid(format!("depth of {name}"), format!("is {n}; 1 to {LEVELS_MAX}"))),
     }
 }
 
