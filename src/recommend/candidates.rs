@@ -96,6 +96,13 @@ impl Allowed {
         Ok(())
     }
 
+    /// Keeps only some rows of a part.
+    pub(crate) fn keep_rows(&mut self, part: u32, rows: &RoaringBitmap) {
+        if let Some(mine) = self.parts.get_mut(part as usize) {
+            *mine &= rows;
+        }
+    }
+
     /// Every allowed item, by part and row.
     pub fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
         (0u32..)
@@ -235,6 +242,15 @@ impl<'a> Found<'a> {
             finds.hints[place] = if hint.is_finite() { hint } else { 0.0 };
             finds.count += 1;
         }
+    }
+
+    /// Lets another retriever find, within a smaller set.
+    pub(crate) fn within<T>(
+        &mut self,
+        narrow: &Allowed,
+        find: impl FnOnce(&mut Found<'_>) -> T,
+    ) -> T {
+        find(&mut Found { allowed: narrow, into: self.into })
     }
 
     /// How many this retriever has found.

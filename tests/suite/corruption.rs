@@ -213,7 +213,9 @@ fn a_flipped_byte_of_semantic_ids_is_an_error_or_rebuilt() {
             let built = base::answers(&db);
             assert!(built.iter().all(|answer| answer.is.is_ok()));
             base::agree(&built, &moment.answers).unwrap();
-            assert!(db.verify().unwrap().is_sound() && dir.paths().contains(path));
+            // What was replayed made one segment more, so all were merged.
+            assert!(db.verify().unwrap().is_sound());
+            assert_eq!(dir.paths().iter().filter(|path| path.ends_with(".ids")).count(), 2);
         }
     }
 }

@@ -472,6 +472,118 @@ fn operators_over_prefixes() {
     assert!(Recommender::new().retrieve(newest).run(&snapshot, &request().item(1u64)).is_err());
 }
 
+fn listed(items: &[(u64, [u16; 2])]) -> Codebook {
+    let id = |codes: &[u16]| SemanticId::new(codes).unwrap();
+    Codebook::listed(items.iter().map(|(key, codes)| (Key::Id(*key), id(codes)))).unwrap()
+}
+
+fn keys(recommender: &Recommender, snapshot: &Snapshot, request: &Request) -> Vec<u64> {
+    let slate = recommender.run(snapshot, request).unwrap();
+    let number = |key: &Key| if let Key::Id(id) = key { *id } else { 0 };
+    slate.items.iter().map(|item| number(&item.key)).collect()
+}
+
+/// Goal: new items are found among new items only, however they are told apart; a quota keeps places
+/// for them and gives back those that it does not need.
+#[test]
+fn new_items_have_their_places() {
+    use bowerbird::{model::*, recommend::*};
+    let schema = schema().attr("published", AttrType::Time);
+    let db = Db::in_memory(schema).unwrap();
+    let vector = |key: u64| [1.0, key as f32 / 20.0, 0.0, 0.0];
+    let mut batch = db.batch();
+    for key in 0..10u64 {
+        batch.put(
+            Item::new(key).vector("text", vector(key)).attr("published", Timestamp(key as i64)),
+        );
+        (0..2 + key % 3).for_each(|user| {
+            batch.event(Event::new(user, key, "view", Timestamp(key as i64)));
+        });
+    }
+    batch.commit().unwrap();
+    let sequences = Sequences::read(&db.snapshot(), &Reading::default()).unwrap();
+    let model = Rules::default().train(&sequences, &mut Training::new(1)).unwrap();
+    let version = db.publish("rules", &model, model.provenance(db.snapshot().seq())).unwrap();
+    db.activate("rules", version).unwrap();
+    for key in 10..14u64 {
+        let item =
+            Item::new(key).vector("text", vector(key)).attr("published", Timestamp(key as i64));
+        db.batch().put(item).event(Event::new(50, key, "view", Timestamp(20))).commit().unwrap();
+    }
+    let snapshot = db.snapshot();
+    let request = Request::new(6, Timestamp(100)).user(0);
+    let near = || NearInterests::new("text", 20);
+    let start = || Recommender::new().summarize(Recent::new("text", 1));
+    let unknown = start().retrieve(NewItems::unknown_to("rules", near()));
+    assert_eq!(keys(&unknown, &snapshot, &request), [10, 11, 12, 13]);
+    let since = start().retrieve(NewItems::since("published", ms(89), near()));
+    assert_eq!(keys(&since, &snapshot, &request), [11, 12, 13]);
+    let fewer = start().retrieve(NewItems::fewer_than(3, ["view"], near()));
+    assert_eq!(keys(&fewer, &snapshot, &request), [9, 10, 11, 12, 6, 13]);
+    let hidden = start().filter(attr("published").at_least(Timestamp(12)));
+    let hidden = hidden.retrieve(NewItems::unknown_to("rules", near()));
+    assert_eq!(keys(&hidden, &snapshot, &request), [12, 13]);
+
+    let picks = || Picks((0..10).map(Key::Id).collect());
+    let both = || {
+        let found = start().retrieve(picks()).retrieve(NewItems::unknown_to("rules", near()));
+        found.score(recommend::Hint::of("Picks"))
+    };
+    assert_eq!(keys(&both(), &snapshot, &request), [0, 1, 2, 3, 4, 5]);
+    let explore = both().select(Explore::new("NewItems", 2));
+    assert_eq!(keys(&explore, &snapshot, &request), [0, 1, 2, 3, 10, 11]);
+    let few = both().select(Explore::new("NewItems", 2).least(2.0));
+    assert_eq!(keys(&few, &snapshot, &request), [0, 1, 2, 3, 4, 5]);
+    let all = both().select(Explore::new("NewItems", 9));
+    assert_eq!(keys(&all, &snapshot, &request), [0, 1, 10, 11, 12, 13]);
+    let nobody = both().select(Explore::new("Nobody", 2));
+    assert_eq!(keys(&nobody, &snapshot, &request), [0, 1, 2, 3, 4, 5]);
+}
+
+/// Goal: what is expected of an item is shrunk along its path, as the formula says.
+#[test]
+fn priors_follow_the_path() {
+    use bowerbird::recommend::*;
+    let db = Db::in_memory(schema().event("shown")).unwrap();
+    let items = [(1u64, [0, 0]), (2, [0, 0]), (3, [0, 1]), (4, [1, 0]), (5, [0, 0])];
+    db.publish("sid", &listed(&items), Provenance::default()).unwrap();
+    db.activate("sid", 1).unwrap();
+    let views = [(1u64, 4u64), (2, 2), (3, 1), (4, 0), (5, 0)];
+    for (key, count) in views {
+        db.batch().put(Item::new(key)).commit().unwrap();
+        for user in 0..count {
+            db.batch().event(Event::new(user, key, "view", Timestamp(5))).commit().unwrap();
+        }
+        for user in 0..2 * count {
+            db.batch().event(Event::new(user, key, "shown", Timestamp(4))).commit().unwrap();
+        }
+    }
+    let (snapshot, request) = (db.snapshot(), Request::new(9, Timestamp(9)));
+    let scores = |scorer: PrefixPrior| -> BTreeMap<Key, f32> {
+        let found = Recommender::new().retrieve(Picks((1..6).map(Key::Id).collect()));
+        let slate = found.score(scorer).run(&snapshot, &request).unwrap();
+        slate.items.into_iter().map(|item| (item.key, item.score)).collect()
+    };
+    let shrink = |above: f64, events: f64, size: f64, by: f64| (events + by * above) / (size + by);
+    let popular = scores(PrefixPrior::popularity("sid", ["view"]));
+    let all = 7.0 / 5.0;
+    let (zero, one) = (shrink(all, 7.0, 4.0, 1.0), shrink(all, 0.0, 1.0, 1.0));
+    let deep = shrink(zero, 6.0, 3.0, 1.0);
+    let want = |above: f64, own: f64| shrink(above, own, 1.0, 1.0).ln_1p() as f32;
+    let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a} and {b}");
+    near(popular[&Key::Id(1)], want(deep, 4.0));
+    near(popular[&Key::Id(5)], want(deep, 0.0));
+    near(popular[&Key::Id(4)], want(shrink(one, 0.0, 1.0, 1.0), 0.0));
+    let rates = scores(PrefixPrior::rate("sid", ["view"], ["shown"]).strength(2.0));
+    // Every item was clicked half as often as it was shown, but 4 and 5 never were shown.
+    assert!(rates.values().all(|rate| (rate - 0.5).abs() < 0.17), "{rates:?}");
+    let path = shrink(shrink(0.5, 7.0, 14.0, 2.0), 6.0, 12.0, 2.0);
+    near(rates[&Key::Id(5)], shrink(path, 0.0, 0.0, 2.0) as f32);
+    let wrong = Recommender::new().retrieve(Picks(vec![Key::Id(1)]));
+    let wrong = wrong.score(PrefixPrior::popularity("sid", ["view"]).strength(0.0));
+    assert!(wrong.run(&snapshot, &request).is_err());
+}
+
 /// Items by hand, the first best.
 struct Picks(Vec<Key>);
 

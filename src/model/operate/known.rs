@@ -5,7 +5,7 @@ use crate::{
     model::Model,
     recommend::{Allowed, Context},
     segment::bits::Bits,
-    store::Part,
+    store::{Part, Snapshot},
 };
 use roaring::RoaringBitmap;
 use std::sync::Arc;
@@ -58,6 +58,19 @@ pub(super) fn allowed(cx: &Context<'_>, model: &Model, allowed: &Allowed) -> Res
             .for_each(|c| codes.remove(c));
     }
     Ok(codes)
+}
+
+/// The rows of each part, dead ones among them, that a model does not know.
+pub(crate) fn unknown_rows(snapshot: &Snapshot, model: &Model) -> Result<Vec<Arc<RoaringBitmap>>> {
+    let recipe = format!("unknown {:x}", model.vocabulary().hash());
+    let rows = |part: &Part| {
+        part.memo.get(&recipe, || {
+            let codes = codes_of(part, model)?;
+            let rows = (0u32..).zip(codes.iter()).filter(|(_, code)| **code == NONE);
+            Ok(rows.map(|(row, _)| row).collect())
+        })
+    };
+    snapshot.version.parts.iter().map(rows).collect()
 }
 
 fn live(part: &Part) -> RoaringBitmap {

@@ -11,6 +11,7 @@ mod retrieve;
 mod score;
 mod summarize;
 
+pub(crate) use known::unknown_rows;
 pub use retrieve::{NextItems, SimilarItems};
 pub use score::NextScore;
 pub use summarize::UserVector;

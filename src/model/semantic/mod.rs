@@ -5,19 +5,26 @@
 //! | `next_code` | the door for decoders: how likely each code comes next |
 //! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
 //! | `bucket` | in which order items come that share an ID |
+//! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
 
 mod beam;
 mod bucket;
+mod explore;
 mod generate;
+mod new_items;
 mod next_code;
 mod prefix;
+mod prior;
 
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
+pub use explore::Explore;
 pub use generate::Generate;
+pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
+pub use prior::PrefixPrior;
 
 use crate::{
     error::{Error, Result},
