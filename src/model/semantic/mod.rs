@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `next_code` | the door for decoders: how likely each code comes next |
 //! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
+//! | `fit` | codebooks from vectors, by residual k-means |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
@@ -11,6 +12,7 @@
 mod beam;
 mod bucket;
 mod explore;
+mod fit;
 mod generate;
 mod new_items;
 mod next_code;
@@ -20,6 +22,7 @@ mod prior;
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
 pub use explore::Explore;
+pub use fit::Fit;
 pub use generate::Generate;
 pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};

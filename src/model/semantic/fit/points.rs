@@ -1,0 +1,109 @@
+//! Points: what is quantized, as rows that lie end to end.
+
+use crate::{
+    error::{Error, Result},
+    filter::Where,
+    model::train::dice::Dice,
+    progress::Progress,
+    semantic::{Codebook, Input, Level},
+    store::Snapshot,
+};
+
+/// Rows of `dim` numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Points {
+    pub(crate) dim: usize,
+    pub(crate) rows: Vec<f32>,
+}
+
+impl Points {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() / self.dim.max(1)
+    }
+
+    pub(crate) fn row(&self, at: usize) -> &[f32] {
+        &self.rows[at * self.dim..][..self.dim]
+    }
+
+    /// At most `most` of them, in their order, drawn without repeats.
+    pub(crate) fn sample(self, most: usize, dice: &mut Dice) -> Points {
+        if self.len() <= most {
+            return self;
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        dice.shuffle(&mut order);
+        order.truncate(most);
+        order.sort_unstable();
+        let rows = order.iter().flat_map(|at| self.row(*at).to_vec()).collect();
+        Points { dim: self.dim, rows }
+    }
+}
+
+/// The vectors of one item, one for each input.
+pub(crate) type Given = Vec<Option<Vec<f32>>>;
+
+/// The vectors of all items in some spaces, in order of keys; items with none are left out.
+pub(crate) fn read(
+    snapshot: &Snapshot,
+    spaces: &[&str],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Given>> {
+    let (keys, mut all) = (snapshot.keys(&Where::all(), usize::MAX)?, Vec::new());
+    for (at, key) in keys.iter().enumerate() {
+        if at.is_multiple_of(4096) {
+            progress.advance(0)?;
+        }
+        let Some(addr) = snapshot.find(key)? else { continue };
+        let mut given: Given = Vec::with_capacity(spaces.len());
+        for space in spaces {
+            let mut vector = Vec::new();
+            given.push(snapshot.vector(addr, space, &mut vector)?.then_some(vector));
+        }
+        if given.iter().any(Option::is_some) {
+            all.push(given);
+        }
+    }
+    Ok(all)
+}
+
+/// Inputs centred on the items, scaled to length one.
+pub(crate) fn centred(
+    inputs: &[(String, f32)],
+    dims: &[usize],
+    items: &[Given],
+) -> Result<Vec<Input>> {
+    let mut centred = Vec::with_capacity(inputs.len());
+    for (at, ((space, weight), dim)) in inputs.iter().zip(dims).enumerate() {
+        let plain = Input::new(space, *dim as u32);
+        let (mut sums, mut count, mut room) = (vec![0f64; *dim], 0u64, Vec::new());
+        for given in items {
+            let Some(vector) = &given[at] else { continue };
+            if vector.len() != *dim || !vector.iter().all(|x| x.is_finite()) {
+                let why = format!("has a vector that is not {dim} finite numbers");
+                return Err(Error::invalid(format!("input {space:?}"), why));
+            }
+            room.clear();
+            plain.push(Some(vector), &mut room);
+            sums.iter_mut().zip(&room).for_each(|(sum, x)| *sum += f64::from(*x));
+            count += 1;
+        }
+        let mean = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
+        let input = Input { weight: *weight, mean, ..plain };
+        input.check()?;
+        centred.push(input);
+    }
+    Ok(centred)
+}
+
+/// What the first level of a codebook over these inputs quantizes.
+pub(crate) fn prepared(inputs: &[Input], items: &[Given]) -> Result<Points> {
+    let dim: usize = inputs.iter().map(|input| input.dim as usize).sum();
+    // Any level of the right width: only the reading is asked of it.
+    let reader = Codebook::new(inputs.to_vec(), vec![Level::new(dim, vec![0.0; dim])])?;
+    let mut rows = Vec::with_capacity(items.len() * dim);
+    for given in items {
+        let vectors: Vec<Option<&[f32]>> = given.iter().map(|v| v.as_deref()).collect();
+        rows.extend(reader.read(&vectors)?);
+    }
+    Ok(Points { dim, rows })
+}
