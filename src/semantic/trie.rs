@@ -36,6 +36,8 @@ pub struct Trie {
     pub(crate) codebook: String,
     pub(crate) version: u32,
     pub(crate) seq: Seq,
+    /// The segments of the parts: addresses are good in any snapshot that has the same.
+    pub(crate) segments: Vec<u64>,
     pub(crate) widths: Vec<usize>,
     pub(crate) parts: Vec<Branch>,
 }

@@ -308,6 +308,11 @@ impl Snapshot {
         addrs.iter().map(id).collect()
     }
 
+    /// The segments of its parts, in order.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.version.parts.iter().map(|part| part.segment.uid).collect()
+    }
+
     /// The trie of rows that are allowed already, one bitmap for each part.
     pub(crate) fn trie_of(&self, codebook: &str, allowed: &[RoaringBitmap]) -> Result<Trie> {
         self.trie_under(self.active_codebook(codebook)?, allowed)
@@ -326,7 +331,8 @@ impl Snapshot {
             let alive = Alive::new(&ids, allowed);
             parts.push(Branch { ids, alive });
         }
-        let (codebook, widths) = (entry.name.clone(), book.codebook.widths());
-        Ok(Trie { codebook, version: entry.version, seq: self.seq(), widths, parts })
+        let (codebook, version) = (entry.name.clone(), entry.version);
+        let (seq, widths, segments) = (self.seq(), book.codebook.widths(), self.segments());
+        Ok(Trie { codebook, version, seq, segments, widths, parts })
     }
 }

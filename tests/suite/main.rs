@@ -26,6 +26,7 @@ mod oracle;
 mod replay;
 mod search;
 mod semantic;
+mod semantic_exports;
 mod swaps;
 mod transformers;
 mod weights;

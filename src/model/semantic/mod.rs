@@ -4,26 +4,38 @@
 //! |---|---|
 //! | `next_code` | the door for decoders: how likely each code comes next |
 //! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
+//! | `export` | handing a trie over to a decoder elsewhere |
+//! | `import` | indexes that others have made |
+//! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
 
+mod align;
+mod assignment;
 mod beam;
 mod bucket;
 mod explore;
+mod export;
+mod figures;
 mod fit;
 mod generate;
+mod import;
 mod new_items;
 mod next_code;
 mod prefix;
 mod prior;
 
+pub use align::align;
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
 pub use explore::Explore;
+pub use export::{Array, Delta, Handover};
+pub use figures::{Drift, Figures};
 pub use fit::Fit;
 pub use generate::Generate;
+pub use import::Index;
 pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};

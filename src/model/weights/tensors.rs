@@ -1,6 +1,9 @@
 //! Tensors of a safetensors file: the only file that names the crate.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    model::semantic::Array,
+};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
@@ -83,6 +86,21 @@ impl Tensors {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?));
         }
         safetensors::serialize(views, None).map_err(wrong)
+    }
+}
+
+impl Tensors {
+    /// The bytes of a file of arrays as they are, with metadata.
+    pub(crate) fn write_arrays(arrays: &[Array], metadata: &[(&str, String)]) -> Result<Vec<u8>> {
+        let wrong = |why: safetensors::SafeTensorError| Error::invalid("arrays", why.to_string());
+        let mut views = Vec::with_capacity(arrays.len());
+        for array in arrays {
+            let dtype = if array.numbers().is_some() { Dtype::I32 } else { Dtype::BOOL };
+            let view = TensorView::new(dtype, array.shape().to_vec(), array.bytes());
+            views.push((array.name(), view.map_err(wrong)?));
+        }
+        let notes = metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        safetensors::serialize(views, Some(notes.collect())).map_err(wrong)
     }
 }
 

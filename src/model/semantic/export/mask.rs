@@ -1,0 +1,72 @@
+//! Masks of one step, for the logits of all beams at once.
+
+use crate::{
+    error::{Error, Result},
+    semantic::{Node, Trie},
+};
+
+impl Trie {
+    /// The masks of many beams, side by side: `words_per_beam` words for each node, as
+    /// [`Trie::mask`] writes them. What a logits processor takes; a node is kept by the caller and goes
+    /// down by [`Trie::child`].
+    ///
+    /// # Errors
+    /// `Invalid` if there is not room for exactly one mask for each node.
+    ///
+    /// ```
+    /// use bowerbird::{Result, semantic::*};
+    /// fn step(trie: &Trie, beams: &[Node]) -> Result<Vec<u64>> {
+    ///     let words = 256 / 64;
+    ///     let mut masks = vec![0; beams.len() * words];
+    ///     trie.masks(beams, words, &mut masks)?;
+    ///     Ok(masks)
+    /// }
+    /// ```
+    pub fn masks(&self, beams: &[Node], words_per_beam: usize, masks: &mut [u64]) -> Result<()> {
+        fits(beams.len(), words_per_beam, masks.len())?;
+        if words_per_beam > 0 {
+            beams
+                .iter()
+                .zip(masks.chunks_exact_mut(words_per_beam))
+                .for_each(|(node, mask)| self.mask(node, mask));
+        }
+        Ok(())
+    }
+
+    /// Sets the logits of every code that a beam must not take to minus infinity; `width` logits for
+    /// each node.
+    ///
+    /// # Errors
+    /// `Invalid` if there are not exactly `width` logits for each node.
+    ///
+    /// ```
+    /// use bowerbird::{Result, semantic::*};
+    /// fn step(trie: &Trie, beams: &[Node], logits: &mut [f32]) -> Result<()> {
+    ///     trie.constrain(beams, 256, logits)
+    /// }
+    /// ```
+    pub fn constrain(&self, beams: &[Node], width: usize, logits: &mut [f32]) -> Result<()> {
+        fits(beams.len(), width, logits.len())?;
+        let mut mask = vec![0u64; width.div_ceil(64)];
+        for (node, logits) in beams.iter().zip(logits.chunks_exact_mut(width.max(1))) {
+            self.mask(node, &mut mask);
+            for (word, logits) in mask.iter().zip(logits.chunks_mut(64)) {
+                for (bit, logit) in logits.iter_mut().enumerate() {
+                    // Both sides are computed, so that no branch is guessed.
+                    *logit = if word >> bit & 1 == 1 { *logit } else { f32::NEG_INFINITY };
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fits(beams: usize, each: usize, room: usize) -> Result<()> {
+    match beams.checked_mul(each) == Some(room) {
+        true => Ok(()),
+        false => {
+            let why = format!("has {room} places for {beams} beams of {each}");
+            Err(Error::invalid("buffer for masks", why))
+        }
+    }
+}
