@@ -19,7 +19,8 @@ use crate::{
 };
 use manifest::Manifest;
 use std::sync::Arc;
-use tensors::Tensors;
+
+pub(crate) use tensors::Tensors;
 
 impl Model {
     /// A model that was trained elsewhere, from the bytes of `model.safetensors` and the text of
