@@ -26,6 +26,7 @@ mod oracle;
 mod replay;
 mod search;
 mod swaps;
+mod tiger;
 mod transformers;
 mod weights;
 mod worked_example;
