@@ -1,6 +1,10 @@
 //! Layer: the arithmetic of one block: norms without means, products without biases, softmax.
 
-use super::{layout::Feed, network::Network, shape::Activation};
+use super::{
+    layout::{Feed, Part},
+    network::Network,
+    shape::Activation,
+};
 use crate::model::train::{
     exp::{dot, exp, exp_sub_sum, row_max, scale},
     gemm::{Matrix, gemm},
@@ -13,9 +17,21 @@ const ROWS: usize = 256;
 impl Network {
     /// `out = x W^T + keep * out`, where `W` has a row for each number of `out`.
     pub(crate) fn product(&self, part: usize, x: &[f32], keep: f32, out: &mut [f32]) {
-        let (outputs, inputs) = (self.layout.parts[part].1[0], self.layout.parts[part].1[1]);
-        let weights = Matrix::new(&self.parts[part], outputs, inputs);
-        gemm(1.0, Matrix::new(x, x.len() / inputs, inputs), weights.t(), keep, out);
+        let Part { shape, turned, .. } = &self.layout.parts[part];
+        let (outputs, inputs, weights) = (shape[0], shape[1], &self.parts[part]);
+        if *turned && x.len() == inputs {
+            // To pack weights for one row costs more than to use them once.
+            match keep {
+                0.0 => out.fill(0.0),
+                _ => out.iter_mut().for_each(|out| *out *= keep),
+            }
+            return weigh(x, weights, out);
+        }
+        let x = Matrix::new(x, x.len() / inputs, inputs);
+        match turned {
+            true => gemm(1.0, x, Matrix::new(weights, inputs, outputs), keep, out),
+            false => gemm(1.0, x, Matrix::new(weights, outputs, inputs).t(), keep, out),
+        }
     }
 
     /// `x` over the root of its mean square, row by row, times the weights.
@@ -68,6 +84,15 @@ pub(crate) fn softmax(row: &mut [f32]) {
 }
 
 wide! {
+    /// Adds each row of a matrix to `out`, as often as `x` says.
+    fn weigh(x: &[f32], rows: &[f32], out: &mut [f32]) {
+        for (x, row) in x.iter().zip(rows.chunks_exact(out.len())) {
+            for (out, number) in out.iter_mut().zip(row) {
+                *out += *x * *number;
+            }
+        }
+    }
+
     fn times(x: &[f32], weights: &[f32], by: f32, out: &mut [f32]) {
         for ((x, weight), out) in x.iter().zip(weights).zip(out) {
             *out = *weight * (*x * by);

@@ -1,7 +1,7 @@
 //! Manifest: a TIGER from PyTorch, and back.
 
-use super::{ARCHITECTURE, Error, Network, Result, Shape, Tiger};
-use crate::model::weights::Tensors;
+use super::{ARCHITECTURE, Error, Network, Part, Result, Shape, Tiger};
+use crate::model::weights::{Tensors, turned as transposed};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -83,7 +83,11 @@ impl Tiger {
         let Manifest { config, .. } = serde_json::from_str(manifest).map_err(wrong)?;
         config.check()?;
         let mut tensors = Tensors::read(safetensors)?;
-        let network = Network::new(config, |_, name, shape| tensors.take(name, shape))?;
+        let take = |_: usize, part: &Part| match part.turned {
+            true => tensors.take_turned(&part.name, part.shape[0], part.shape[1]),
+            false => tensors.take(&part.name, &part.shape),
+        };
+        let network = Network::new(config, take)?;
         tensors.finish()?;
         Ok(Tiger { network: Arc::new(network), user: None })
     }
@@ -103,8 +107,14 @@ impl Tiger {
     /// ```
     pub fn export(&self) -> Result<(Vec<u8>, String)> {
         let (network, mut tensors) = (&self.network, Tensors::default());
-        for ((name, shape), part) in network.layout.parts.iter().zip(&network.parts) {
-            tensors.put(name, shape, part.clone());
+        for (Part { name, shape, turned }, numbers) in
+            network.layout.parts.iter().zip(&network.parts)
+        {
+            let numbers = match turned {
+                true => transposed(numbers, shape[1], shape[0]),
+                false => numbers.clone(),
+            };
+            tensors.put(name, shape, numbers);
         }
         let (format, architecture) = (1, ARCHITECTURE.to_owned());
         let manifest = Manifest { format, architecture, config: network.shape.clone() };

@@ -31,6 +31,7 @@ use crate::{
     semantic::SemanticId,
 };
 use decode::Decode;
+use layout::Part;
 use network::Network;
 use shape::Shape;
 use std::sync::Arc;
@@ -130,10 +131,10 @@ impl Artifact for Tiger {
     fn open(from: &Opened) -> Result<Tiger> {
         let shape: Shape = shelf::take(from, shelf::CARD)?;
         shape.check().map_err(|error| from.damage(&error.to_string()))?;
-        let take = |at: usize, _: &str, shape: &[usize]| {
+        let take = |at: usize, part: &Part| {
             let number = u16::try_from(at).ok().and_then(|at| at.checked_add(shelf::OWN));
             let number = number.ok_or_else(|| from.damage("number of tensors"))?;
-            let count = shape.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+            let count = part.shape.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
             shelf::take_f32(from, number, count.unwrap_or(usize::MAX))
         };
         Ok(Tiger { network: Arc::new(Network::new(shape, take)?), user: None })

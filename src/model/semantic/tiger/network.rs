@@ -2,7 +2,7 @@
 
 use super::{
     layer::{Space, softmax},
-    layout::{Attention, Layout},
+    layout::{Attention, Layout, Part},
     positions::biases,
     shape::Shape,
 };
@@ -11,7 +11,7 @@ use crate::{
     model::train::gemm::{Matrix, gemm_strided},
 };
 
-/// A network in use: its shape, and its tensors in the order of the layout.
+/// A network in use: its shape, and its tensors as the layout has them.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) shape: Shape,
@@ -27,18 +27,16 @@ pub(crate) struct Looked {
 }
 
 impl Network {
-    /// Of tensors that `take` gives by place, name and shape; it must keep to the shape, and give
-    /// finite numbers.
+    /// Of tensors that `take` gives by their places; it must keep to their shapes, and give finite
+    /// numbers, transposed where a part says so.
     pub(crate) fn new(
         shape: Shape,
-        mut take: impl FnMut(usize, &str, &[usize]) -> Result<Vec<f32>>,
+        mut take: impl FnMut(usize, &Part) -> Result<Vec<f32>>,
     ) -> Result<Network> {
         shape.check()?;
         let layout = Layout::new(&shape);
-        let parts = layout.parts.iter().enumerate();
-        let parts = parts
-            .map(|(at, (name, shape))| take(at, name, shape))
-            .collect::<Result<Vec<Vec<f32>>>>()?;
+        let parts = layout.parts.iter().enumerate().map(|(at, part)| take(at, part));
+        let parts = parts.collect::<Result<Vec<Vec<f32>>>>()?;
         Ok(Network { shape, layout, parts })
     }
 

@@ -38,12 +38,12 @@ pub(super) fn shape() -> Shape {
     }
 }
 
-/// Of random weights, `size` times as large as they should be.
-fn random(shape: Shape, size: f32) -> Tiger {
+/// Of random weights.
+fn random(shape: Shape) -> Tiger {
     let mut dice = Dice::new(5, 1);
-    let take = |_: usize, name: &str, shape: &[usize]| {
-        let by = if name.contains("norm") { 1.0 } else { size / (shape[1] as f32).sqrt() };
-        Ok((0..shape.iter().product()).map(|_| by * dice.normal()).collect())
+    let take = |_: usize, part: &Part| {
+        let by = part.shape.get(1).map_or(1.0, |inputs| 1.0 / (*inputs as f32).sqrt());
+        Ok((0..part.shape.iter().product()).map(|_| by * dice.normal()).collect())
     };
     Tiger { network: Arc::new(Network::new(shape, take).unwrap()), user: None }
 }
@@ -67,11 +67,17 @@ fn alone(tiger: &Tiger, history: &[SemanticId], path: &[u16]) -> Vec<f32> {
     said
 }
 
+/// One row is multiplied by weights in another way than many, which rounds differently.
+fn near(ours: &[f32], theirs: &[f32]) {
+    let far = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far <= 1e-5 && ours.len() == theirs.len(), "{ours:?}, not {theirs:?}");
+}
+
 /// Goal: a beam says the same whoever is beside it, and whichever beam it goes on from.
 /// Method: beams that are repeated, dropped and put in any order, against one path at a time.
 #[test]
 fn beams_do_not_see_each_other() {
-    let tiger = random(shape(), 1.0);
+    let tiger = random(shape());
     let history = ids(&shape(), 6, 1);
     let mut decoding = tiger.begin(&history).unwrap();
     decoding.step(&[], &[], &mut [0f32; 6]).unwrap();
@@ -79,7 +85,7 @@ fn beams_do_not_see_each_other() {
     let mut room = vec![0f32; 5 * 5];
     decoding.step(&[0; 5], &first, &mut room).unwrap();
     for (row, code) in room.chunks(5).zip(first) {
-        assert_eq!(row, alone(&tiger, &history, &[code]));
+        near(row, &alone(&tiger, &history, &[code]));
         let all: f32 = row.iter().map(|number| number.exp()).sum();
         assert!(all > 0.0 && all < 1.0, "the other tokens have a share, too");
     }
@@ -87,19 +93,19 @@ fn beams_do_not_see_each_other() {
     let mut room = vec![0f32; 7 * 7];
     decoding.step(&parents, &second, &mut room).unwrap();
     for ((row, parent), code) in room.chunks(7).zip(parents).zip(second) {
-        assert_eq!(row, alone(&tiger, &history, &[first[parent as usize], code]));
+        near(row, &alone(&tiger, &history, &[first[parent as usize], code]));
     }
 }
 
 /// Goal: users with a token of their own are told apart, and nothing else about a user matters.
 #[test]
 fn users_are_told_apart_by_their_tokens() {
-    let (tiger, history) = (random(shape(), 1.0), ids(&shape(), 3, 1));
+    let (tiger, history) = (random(shape()), ids(&shape(), 3, 1));
     let say = |user| alone(&tiger.for_user(UserId(user)), &history, &[]);
     assert_eq!(say(3), say(13));
     assert_ne!(say(3), say(4));
     assert_ne!(say(3), alone(&tiger, &history, &[]));
-    let nobody = random(Shape { users: None, ..shape() }, 1.0);
+    let nobody = random(Shape { users: None, ..shape() });
     let say = |user| alone(&nobody.for_user(UserId(user)), &history, &[]);
     assert_eq!(say(3), say(4));
 }
@@ -107,7 +113,7 @@ fn users_are_told_apart_by_their_tokens() {
 #[test]
 fn a_tiger_comes_back_from_a_database() {
     let db = Db::in_memory(Schema::new()).unwrap();
-    let tiger = random(shape(), 1.0);
+    let tiger = random(shape());
     let version = db.publish("tiger", &tiger, Provenance::default()).unwrap();
     let back: Tiger = db.snapshot().artifact_version("tiger", version).unwrap();
     assert_eq!((&back.network.shape, &back.network.parts), (&shape(), &tiger.network.parts));
@@ -141,7 +147,7 @@ impl Artifact for Forged {
 /// hold what is no number.
 #[test]
 fn forged_artifacts_are_values_or_errors() {
-    let parts = random(shape(), 1.0).network.parts.clone();
+    let parts = random(shape()).network.parts.clone();
     let open = |shape: Shape, parts: Vec<Vec<f32>>| {
         let db = Db::in_memory(Schema::new()).unwrap();
         let version = db.publish("tiger", &Forged { shape, parts }, Provenance::default()).unwrap();
@@ -197,7 +203,7 @@ fn forged_artifacts_are_values_or_errors() {
 
 #[test]
 fn forged_tensors_are_errors() {
-    let parts = random(shape(), 1.0).network.parts.clone();
+    let parts = random(shape()).network.parts.clone();
     for at in 0..parts.len() {
         let (mut cut, mut none, mut without) = (parts.clone(), parts.clone(), parts.clone());
         cut[at].pop();
@@ -216,7 +222,7 @@ fn forged_tensors_are_errors() {
 /// Goal: files that do not fit each other are refused, by name of what is wrong.
 #[test]
 fn weights_that_do_not_fit_are_refused() {
-    let (weights, manifest) = random(shape(), 1.0).export().unwrap();
+    let (weights, manifest) = random(shape()).export().unwrap();
     assert!(Tiger::import(&weights, &manifest).is_ok());
     let refused = |weights: &[u8], manifest: &str, what: &str| {
         let error = Tiger::import(weights, manifest).unwrap_err().to_string();
@@ -240,7 +246,7 @@ fn weights_that_do_not_fit_are_refused() {
         ("\"heads\":2,", "\"heads\":16384,", "heads * d_kv"),
         ("\"vocab\":40", "\"vocab\":39", "tokens of users"),
         ("\"vocab\":40", "\"vocab\":41", "shape"),
-        ("[6,5,7]", "[6,5,27]", "tokens of level 2 are 27 from 14 on"),
+        ("[6,5,7]", "[6,5,27]", "tokens of level 2: are 27 from 14 on"),
         ("[6,5,7]", "[6,5,7,8]", "first tokens"),
         ("[6,5,7]", "[6,0,7]", "tokens of level 1"),
         ("\"pad\":0", "\"pad\":40", "padding"),
@@ -266,9 +272,9 @@ fn weights_that_do_not_fit_are_refused() {
 /// Goal: a tensor that is missing, left over, of another shape or no number is named.
 #[test]
 fn tensors_that_do_not_fit_are_refused() {
-    let (weights, manifest) = random(shape(), 1.0).export().unwrap();
-    let layout = random(shape(), 1.0).network.layout.parts.clone();
-    for (name, is) in &layout {
+    let (weights, manifest) = random(shape()).export().unwrap();
+    let layout = random(shape()).network.layout.parts.clone();
+    for Part { name, shape: is, .. } in &layout {
         let refused = |change: &dyn Fn(&mut Tensors, Vec<f32>), what: &str| {
             let mut tensors = Tensors::read(&weights).unwrap();
             let numbers = tensors.take(name, is).unwrap();
@@ -296,7 +302,7 @@ fn tensors_that_do_not_fit_are_refused() {
 #[test]
 fn weights_that_overflow_are_an_error() {
     for activation in [Activation::Relu, Activation::GatedGelu] {
-        let mut tiger = random(Shape { activation, ..shape() }, 1.0);
+        let mut tiger = random(Shape { activation, ..shape() });
         let network = Arc::get_mut(&mut tiger.network).unwrap();
         let attention = network.layout.encoder.blocks[0].attention;
         for part in [attention.value, attention.output] {
@@ -334,7 +340,7 @@ fn requests_take_so_long() {
     let users = Some(Users { first: 1024, count: 2000, hash, place });
     let published = Shape { vocab: 3034, users, ..open.clone() };
     for shape in [Shape { vocab: 1027, users: None, ..open }, published] {
-        let tiger = random(shape.clone(), 1.0);
+        let tiger = random(shape.clone());
         let (mut encode, mut all) = (Vec::new(), Vec::new());
         for request in 0..100 {
             let history = ids(&shape, 20, request);
@@ -356,11 +362,12 @@ fn requests_take_so_long() {
         encode.sort_by(f64::total_cmp);
         all.sort_by(f64::total_cmp);
         println!(
-            "{:.2} million parameters, {} tokens: {:.1} ms, at the 95th percentile {:.1} ms; \
-             {:.1} ms of it in the encoder",
+            "{:.2} million parameters, {} tokens: {:.1} ms, at best {:.1}, at the 95th percentile \
+             {:.1}; {:.1} of it in the encoder",
             tiger.parameters() as f64 / 1e6,
             shape.vocab,
             all[50],
+            all[0],
             all[94],
             encode[50]
         );
