@@ -5,6 +5,7 @@
 //! environment of its own, and compares.
 #![allow(clippy::disallowed_methods)] // Fixtures, read as files; a knob of the test.
 
+use crate::weights::made_by;
 use bowerbird::{
     Error, SemanticId, UserId,
     model::semantic::{NextCode, Tiger},
@@ -185,28 +186,10 @@ fn imported_decoders_say_what_they_said_in_pytorch() {
 }
 
 /// The same against models that are made here and now, of the versions of torch and transformers that
-/// are current: `BOWERBIRD_TORCH=1`, a few gigabytes and some minutes.
+/// are current.
 #[test]
 fn decoders_made_now_say_the_same() {
-    if std::env::var_os("BOWERBIRD_TORCH").is_none() {
-        println!("skipped: set BOWERBIRD_TORCH=1 to make real models with PyTorch");
-        return;
-    }
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    // Not the one of the other models: the two tests may run side by side.
-    let (venv, made) = (root.join("target/torch-venv-tiger"), tempfile::tempdir().unwrap());
-    let run = |program: PathBuf, arguments: &[&str]| {
-        let done = std::process::Command::new(&program).args(arguments).current_dir(&root).status();
-        assert!(done.unwrap().success(), "{program:?} {arguments:?}");
-    };
-    if !venv.join("bin/python").exists() {
-        run("python3".into(), &["-m", "venv", "target/torch-venv-tiger"]);
-        let packages = ["install", "--quiet", "torch", "transformers", "safetensors", "numpy"];
-        run(venv.join("bin/pip"), &packages);
-    }
-    let out = made.path().to_str().unwrap();
-    run(venv.join("bin/python"), &["tests/parity/make_tiger.py", out]);
-    check(made.path());
+    made_by("tests/parity/make_tiger.py").iter().for_each(|made| check(made.path()));
 }
 
 /// Goal: what is exported can be imported, and is the same model.

@@ -314,8 +314,43 @@ fn weights_that_overflow_are_an_error() {
     }
 }
 
+/// Goal: no bytes whatever make an import panic, nor a decoder that came of them.
+/// Method: digits, bits, insertions and cuts in both files, up to three of them.
+#[test]
+fn mutated_files_are_values_or_errors() {
+    let (weights, manifest) = random(shape()).export().unwrap();
+    let (mut dice, mut opened) = (Dice::new(9, 4), 0);
+    for _ in 0..4_000 {
+        let (mut bytes, mut text) = (weights.clone(), manifest.clone().into_bytes());
+        for _ in 0..1 + dice.below(3) {
+            let target = if dice.below(3) == 0 { &mut bytes } else { &mut text };
+            let at = dice.below(target.len());
+            match dice.below(10) {
+                0 => target.truncate(at + 1),
+                1 => target[at] ^= 1 << dice.below(8),
+                2 => target.insert(at, b'0' + dice.below(10) as u8),
+                // A digit for a digit: it may still be read, and mean something else.
+                _ if target[at].is_ascii_digit() => target[at] = b'0' + dice.below(10) as u8,
+                _ => {}
+            }
+        }
+        let Ok(text) = String::from_utf8(text) else { continue };
+        let Ok(tiger) = Tiger::import(&bytes, &text) else { continue };
+        opened += 1;
+        let mut said = vec![0f32; tiger.widths()[0]];
+        let tiger = tiger.for_user(UserId(77));
+        let mut decoding = tiger.begin(&ids(&shape(), 12, 3)).unwrap();
+        // Any finite weights may be there now, and overflow.
+        if decoding.step(&[], &[], &mut said).is_ok() {
+            assert!(said.iter().all(|number| !number.is_nan()));
+        }
+    }
+    assert!(opened > 400, "hardly anything was read: {opened}");
+}
+
 /// Goal: to know how long one request of the open TIGER takes on one thread: 20 items read, 50 beams,
-/// 4 levels. Run it with `--ignored --nocapture`.
+/// 4 levels. Run it with `--release` and `--ignored --nocapture`: the checks of other builds cost as
+/// much again.
 #[test]
 #[ignore = "prints times"]
 fn requests_take_so_long() {
