@@ -202,5 +202,7 @@ def make(folder, name, seed=11):
 
 
 if __name__ == "__main__":
+    # The models are tiny: threads would only wait for each other.
+    torch.set_num_threads(1)
     for name in sys.argv[2:] or MODELS:
         make(os.path.join(sys.argv[1], name), name)
