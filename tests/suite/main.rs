@@ -28,6 +28,7 @@ mod search;
 mod semantic;
 mod semantic_exports;
 mod swaps;
+mod tiger;
 mod transformers;
 mod weights;
 mod worked_example;

@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 const ARCHITECTURES: [&str; 7] =
@@ -78,28 +79,38 @@ fn imported_weights_say_what_they_said_in_pytorch() {
     check(&fixtures());
 }
 
-/// The same against models that are made here and now, of the versions of torch and transformers that
-/// are current: `BOWERBIRD_TORCH=1`, a few gigabytes and some minutes.
-#[test]
-fn models_made_now_say_the_same() {
+/// Runs a script of `tests/parity` by a Python with torch, in a virtual environment that is made once;
+/// `None` unless somebody asked for it by `BOWERBIRD_TORCH=1`: a few gigabytes and some minutes.
+pub fn made_by(script: &str) -> Option<tempfile::TempDir> {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     if std::env::var_os("BOWERBIRD_TORCH").is_none() {
         println!("skipped: set BOWERBIRD_TORCH=1 to make real models with PyTorch");
-        return;
+        return None;
     }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let (venv, made) = (root.join("target/torch-venv"), tempfile::tempdir().unwrap());
-    let run = |program: PathBuf, arguments: &[&str]| {
-        let done = std::process::Command::new(&program).args(arguments).current_dir(&root).status();
+    let run = |program: &Path, arguments: &[&str]| {
+        let done = std::process::Command::new(program).args(arguments).current_dir(&root).status();
         assert!(done.unwrap().success(), "{program:?} {arguments:?}");
     };
-    if !venv.join("bin/python").exists() {
-        run("python3".into(), &["-m", "venv", "target/torch-venv"]);
-        let packages = ["install", "--quiet", "torch", "transformers", "safetensors", "numpy"];
-        run(venv.join("bin/pip"), &packages);
-    }
-    let out = made.path().to_str().unwrap();
-    run(venv.join("bin/python"), &["tests/parity/make_fixtures.py", out]);
-    check(made.path());
+    let python = PYTHON.get_or_init(|| {
+        let venv = root.join("target/torch-venv");
+        if !venv.join("bin/python").exists() {
+            run(Path::new("python3"), &["-m", "venv", "target/torch-venv"]);
+            let packages = ["install", "--quiet", "torch", "transformers", "safetensors", "numpy"];
+            run(&venv.join("bin/pip"), &packages);
+        }
+        venv.join("bin/python")
+    });
+    let made = tempfile::tempdir().unwrap();
+    run(python, &[script, made.path().to_str().unwrap()]);
+    Some(made)
+}
+
+/// The same against models that are made here and now, of the versions of torch and transformers that
+/// are current.
+#[test]
+fn models_made_now_say_the_same() {
+    made_by("tests/parity/make_fixtures.py").iter().for_each(|made| check(made.path()));
 }
 
 /// Goal: what is exported can be imported, and is the same model.

@@ -3,6 +3,7 @@
 use super::NextCode;
 use crate::{
     error::{Error, Result},
+    key::UserId,
     limits::LIMIT_MAX,
     semantic::{Node, SemanticId, Trie},
 };
@@ -66,12 +67,22 @@ pub fn beam_search(
     history: &[SemanticId],
     beams: usize,
 ) -> Result<Vec<Beam>> {
+    beam_search_for(trie, decoder, (None, history), beams)
+}
+
+/// The same for a user.
+pub(super) fn beam_search_for(
+    trie: &Trie,
+    decoder: &dyn NextCode,
+    (user, history): (Option<UserId>, &[SemanticId]),
+    beams: usize,
+) -> Result<Vec<Beam>> {
     check(trie, decoder, beams)?;
     let mut alive = vec![Beam { id: SemanticId::default(), node: trie.root(), log_prob: 0.0 }];
     if trie.is_empty() {
         return Ok(Vec::new());
     }
-    let mut decoding = decoder.begin(history)?;
+    let mut decoding = decoder.begin_for(user, history)?;
     let (mut parents, mut codes): (Vec<u32>, Vec<u16>) = (Vec::new(), Vec::new());
     let (mut log_probs, mut mask) = (Vec::new(), Vec::new());
     for (level, width) in decoder.widths().iter().enumerate() {

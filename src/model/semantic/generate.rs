@@ -1,6 +1,6 @@
 //! Generate: a decoder as a retriever.
 
-use super::{Bucket, NextCode, beam_search};
+use super::{Bucket, NextCode, beam::beam_search_for};
 use crate::{
     error::{Error, Result},
     limits::LIMIT_MAX,
@@ -105,7 +105,7 @@ impl Retrieve for Generate {
         };
         let trie = allowed.trie(cx.snapshot, &self.codebook)?;
         let history = history(cx, &trie, &self.kinds)?;
-        for beam in beam_search(&trie, &*decoder, &history, self.beams)? {
+        for beam in beam_search_for(&trie, &*decoder, (cx.request.user, &history), self.beams)? {
             let items = self.bucket.sort(cx, trie.items(&beam.node).collect())?;
             for addr in items {
                 if found.len() >= self.limit {

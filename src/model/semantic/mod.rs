@@ -11,6 +11,7 @@
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
+//! | `tiger` | a decoder that was trained elsewhere |
 
 mod align;
 mod assignment;
@@ -26,6 +27,7 @@ mod new_items;
 mod next_code;
 mod prefix;
 mod prior;
+mod tiger;
 
 pub use align::align;
 pub use beam::{Beam, beam_search};
@@ -40,8 +42,10 @@ pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
+pub use tiger::Tiger;
 
 use crate::{
+    artifact::Artifact,
     error::{Error, Result},
     semantic::Trie,
     store::Snapshot,
@@ -63,6 +67,9 @@ impl Snapshot {
     pub(crate) fn decoder(&self, name: &str) -> Result<Arc<dyn NextCode>> {
         let active = self.artifacts().into_iter().find(|a| a.name == name && a.active);
         let kind = active.ok_or_else(|| Error::missing("active artifact", name))?.kind;
+        if kind == Tiger::KIND {
+            return Ok(self.kept::<Tiger>(name)?);
+        }
         Err(Error::invalid(format!("artifact {name}"), format!("is a {kind}, not a decoder")))
     }
 }

@@ -1,6 +1,6 @@
 //! NextCode: the door for decoders.
 
-use crate::{error::Result, semantic::SemanticId};
+use crate::{error::Result, key::UserId, semantic::SemanticId};
 use std::fmt;
 
 /// A decoder: for a history of semantic IDs, how likely each code comes next, level by level.
@@ -14,6 +14,15 @@ pub trait NextCode: fmt::Debug + Send + Sync {
     /// Reads a history, oldest first; it may be empty. IDs that have other levels, or codes beyond
     /// the widths, are passed over.
     fn begin(&self, history: &[SemanticId]) -> Result<Box<dyn Decoding + '_>>;
+
+    /// The same for a user, where the decoder knows users beside their histories.
+    fn begin_for(
+        &self,
+        _user: Option<UserId>,
+        history: &[SemanticId],
+    ) -> Result<Box<dyn Decoding + '_>> {
+        self.begin(history)
+    }
 }
 
 /// One request being decoded, level by level.

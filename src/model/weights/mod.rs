@@ -19,7 +19,8 @@ use crate::{
 };
 use manifest::Manifest;
 use std::sync::Arc;
-pub(crate) use tensors::Tensors;
+
+pub(crate) use tensors::{Tensors, turned};
 
 impl Model {
     /// A model that was trained elsewhere, from the bytes of `model.safetensors` and the text of
