@@ -11,12 +11,14 @@
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
+//! | `decoder` | NextCodes: a decoder trained in the library |
 //! | `tiger` | a decoder that was trained elsewhere |
 
 mod align;
 mod assignment;
 mod beam;
 mod bucket;
+mod decoder;
 mod explore;
 mod export;
 mod figures;
@@ -32,6 +34,7 @@ mod tiger;
 pub use align::align;
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
+pub use decoder::{CodeCard, CodeModel, CodeSequences, NextCodes};
 pub use explore::Explore;
 pub use export::{Array, Delta, Handover};
 pub use figures::{Drift, Figures};
@@ -69,6 +72,9 @@ impl Snapshot {
         let kind = active.ok_or_else(|| Error::missing("active artifact", name))?.kind;
         if kind == Tiger::KIND {
             return Ok(self.kept::<Tiger>(name)?);
+        }
+        if kind == CodeModel::KIND {
+            return Ok(self.kept::<CodeModel>(name)?);
         }
         Err(Error::invalid(format!("artifact {name}"), format!("is a {kind}, not a decoder")))
     }
