@@ -211,12 +211,15 @@ fn generate(shop: &Shop, args: &Args, figures: &mut Map<String, Json>) -> Outcom
     let (train, last) = sequences.hold_out_last();
     let id = |key: &Key| snapshot.find(key).ok().flatten().and_then(|addr| trie.id(addr));
     let codes = CodeSequences::of(&train, id);
-    let mut how = Training::new(args.seed).threads(args.threads).validate(&last).progress(
-        Progress::to(|done, total| {
+    let mut before = None;
+    let progress = Progress::to(|done, total| {
+        if before.replace(done) != Some(done) {
             eprintln!("epoch {done} of at most {total}");
-            true
-        }),
-    );
+        }
+        true
+    });
+    let how = Training::new(args.seed).threads(args.threads).validate(&last);
+    let mut how = how.progress(progress);
     if let Some(budget) = args.time_budget {
         how = how.time_budget(budget);
     }
