@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 pub(crate) const USAGE: &str = "\
 usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--first N])
                     [--interactions FILE] [--titles FILE.tsv]
-                    [--levels N] [--codes N] [--balanced yes|no]
+                    [--levels N] [--codes N] [--balanced yes|no] [--refine yes|no]
                     [--cold SHARE] [--beams N] [--html FILE] [--seed N] [--threads N]
                     [--time-budget SECONDS]
 
@@ -15,6 +15,7 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
                   numbered from --first, 1 unless said
   --interactions  a line for each user: its number, then its items in time order
   --titles        a table whose header has `item` and `title`
+  --refine        learns from the interactions which content goes together, before the codes
   --cold          that share of items is never seen in training: how are they found?";
 
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Args {
     pub(crate) levels: Option<usize>,
     pub(crate) codes: usize,
     pub(crate) balanced: bool,
+    pub(crate) refine: bool,
     pub(crate) cold: f64,
     pub(crate) beams: usize,
     pub(crate) html: Option<PathBuf>,
@@ -46,6 +48,7 @@ impl Args {
             levels: None,
             codes: 256,
             balanced: true,
+            refine: false,
             cold: 0.0,
             beams: 50,
             html: None,
@@ -64,6 +67,7 @@ impl Args {
                 "--titles" => args.titles = Some(PathBuf::from(&value)),
                 "--levels" => args.levels = Some(number()?.max(1) as usize),
                 "--codes" => args.codes = number()?.max(1) as usize,
+                "--refine" => args.refine = value == "yes",
                 "--balanced" => args.balanced = value == "yes",
                 "--cold" => {
                     args.cold = value.parse().map_err(|e| format!("--cold {value}: {e}"))?;

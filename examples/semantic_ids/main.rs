@@ -19,6 +19,7 @@ use args::Args;
 use bowerbird::{
     model::{Reading, Sequences, Training, semantic::*},
     recommend::{Recommender, Request, Seen},
+    semantic::{Codebook, Input},
     *,
 };
 use judge::{Case, judge};
@@ -114,13 +115,49 @@ fn open(args: &Args) -> Outcome<Shop> {
             let levels = vec![args.codes; args.levels.unwrap_or(3)];
             let names = spaces.iter().map(String::as_str);
             let fit = Fit { levels, balanced: args.balanced, ..Fit::of(names) };
-            fit.fit(&db.snapshot(), &mut Training::new(args.seed).threads(args.threads))?
+            let mut how = Training::new(args.seed).threads(args.threads);
+            match args.refine {
+                true => refine(&db, fit, &mut how)?,
+                false => fit.fit(&db.snapshot(), &mut how)?,
+            }
         }
     };
+    if args.refine {
+        write_refined(&db, &codebook)?;
+    }
     let version = db.publish("sid", &codebook, Provenance::default())?;
     db.activate("sid", version)?;
     println!("codebook: {:.1} s", begun.elapsed().as_secs_f64());
     Ok(Shop { db, cases, cold, codebook: ("sid".into(), version) })
+}
+
+/// A codebook that has learned from what users did; the last item of each history stays out of it, so
+/// that it can decide when the decoder's training stops.
+fn refine(db: &Db, fit: Fit, how: &mut Training<'_>) -> Outcome<Codebook> {
+    let (train, _) = Sequences::read(&db.snapshot(), &Reading::default())?.hold_out_last();
+    Ok(Refine::of(fit).fit(&db.snapshot(), &train, how)?)
+}
+
+/// Gives every item what the codebook reads of it as a vector in a space of its own.
+fn write_refined(db: &Db, codebook: &Codebook) -> Outcome<()> {
+    let Some(encoder) = codebook.encoder() else { return Ok(()) };
+    db.add_space("refined", encoder.output() as u32, Metric::Cosine, Encoding::F16)?;
+    let snapshot = db.snapshot();
+    let mut batch = db.batch();
+    for (at, key) in snapshot.keys(&Where::all(), usize::MAX)?.into_iter().enumerate() {
+        let Some(mut item) = snapshot.get(&key)? else { continue };
+        let vector = |input: &Input| item.vectors.iter().find(|(space, _)| *space == input.space);
+        let given: Vec<Option<&[f32]>> =
+            codebook.inputs().iter().map(|input| vector(input).map(|v| v.1.as_slice())).collect();
+        let refined = codebook.read(&given)?;
+        item.vectors.push(("refined".into(), refined));
+        batch.put(item);
+        if at % 4096 == 4095 {
+            batch.commit()?;
+        }
+    }
+    batch.commit()?;
+    Ok(())
 }
 
 /// Writes what users did, but for what is held back: each user's last item, and all that concerns items

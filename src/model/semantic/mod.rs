@@ -8,6 +8,7 @@
 //! | `import` | indexes that others have made |
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
+//! | `refine` | codebooks that have learned from what users do |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
@@ -29,6 +30,7 @@ mod new_items;
 mod next_code;
 mod prefix;
 mod prior;
+mod refine;
 mod tiger;
 
 pub use align::align;
@@ -45,6 +47,7 @@ pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
+pub use refine::Refine;
 pub use tiger::Tiger;
 
 use crate::{
