@@ -24,6 +24,7 @@ mod models;
 mod operators;
 mod oracle;
 mod replay;
+mod rqvae;
 mod search;
 mod semantic;
 mod semantic_exports;

@@ -5,7 +5,7 @@
 //! | `next_code` | the door for decoders: how likely each code comes next |
 //! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
 //! | `export` | handing a trie over to a decoder elsewhere |
-//! | `import` | indexes that others have made |
+//! | `import`, `rqvae` | indexes, and codebooks, that others have made |
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
 //! | `refine` | codebooks that have learned from what users do |
@@ -31,6 +31,7 @@ mod next_code;
 mod prefix;
 mod prior;
 mod refine;
+mod rqvae;
 mod tiger;
 
 pub use align::align;
