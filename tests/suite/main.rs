@@ -30,6 +30,7 @@ mod semantic;
 mod semantic_exports;
 mod swaps;
 mod tiger;
+mod tokenizer;
 mod transformers;
 mod weights;
 mod worked_example;
