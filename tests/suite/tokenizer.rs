@@ -4,7 +4,6 @@
 use bowerbird::{
     model::{Training, semantic::*},
     semantic::Codebook,
-    *,
 };
 
 /// The rows of a NumPy file of half precision, but for the first, which is nobody's.
