@@ -80,6 +80,11 @@ fn static_arrays_are_those_of_its_own_builder() {
             assert_eq!(array.bytes().as_ptr() as usize % 64, 0);
         }
         let file = made.to_safetensors().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        made.save(folder.path().join("trie")).unwrap();
+        let dir = io::Disk::at(folder.path()).unwrap();
+        let saved = io::Dir::open(&dir, "trie", true).unwrap();
+        assert_eq!(saved.bytes(), Some(&file[..]));
         let text = String::from_utf8_lossy(&file);
         assert!(text.contains("\"codebook\":\"sid\"") && text.contains("\"version\":\"1\""));
         assert!(trie.to_static(vocabulary, 0).is_err() && trie.to_static(vocabulary, 8).is_err());
@@ -89,7 +94,7 @@ fn static_arrays_are_those_of_its_own_builder() {
     db.batch().delete(0u64).commit().unwrap();
     let none = db.snapshot().trie("sid", &Where::all()).unwrap();
     assert!(none.to_static(8, 1).is_err() && none.to_offsets().is_ok());
-    assert_eq!(none.to_json(&db.snapshot()).unwrap(), "{}");
+    assert_eq!(none.to_json(&db.snapshot()).unwrap().text(), "{}");
 }
 
 /// Goal: offsets and values, masks, JSON and deltas say the same tree, whole or under a filter.
@@ -124,9 +129,20 @@ fn every_export_says_the_same_ids() {
             nodes = nodes.iter().enumerate().flat_map(children).collect();
         }
         assert_eq!(nodes.iter().map(|codes| id(codes)).collect::<Vec<_>>(), want);
+        let starts = offsets.array("by_code").unwrap().numbers().unwrap().to_vec();
+        assert_eq!(starts.len(), trie.widths()[0] + 1);
+        let pairs: Vec<(u16, i32)> = (0u16..)
+            .zip(starts.windows(2))
+            .flat_map(|(first, pair)| (pair[0]..pair[1]).map(move |at| (first, at)))
+            .map(|(first, at)| (first, column("values", 1)[at as usize]))
+            .collect();
+        let mut wanted: Vec<(u16, i32)> =
+            want.iter().map(|id| (id.codes()[0], id.codes()[1].into())).collect();
+        wanted.dedup();
+        assert_eq!(pairs, wanted);
 
         let json: BTreeMap<String, Vec<String>> =
-            serde_json::from_str(&trie.to_json(&snapshot).unwrap()).unwrap();
+            serde_json::from_str(trie.to_json(&snapshot).unwrap().text()).unwrap();
         let mut keys = BTreeSet::new();
         for (codes, items) in &json {
             let codes: Vec<u16> = codes.split(',').map(|code| code.parse().unwrap()).collect();
@@ -149,6 +165,13 @@ fn every_export_says_the_same_ids() {
                 assert_eq!(*logit, if may { 1.0 } else { f32::NEG_INFINITY });
             }
         }
+        let mut prefixes: Vec<SemanticId> = want.iter().map(|id| id.prefix(1)).collect();
+        prefixes.dedup();
+        prefixes.extend([id(&[77]), id(&[0, 0, 0, 0])]);
+        let mut again = vec![9; prefixes.len()];
+        trie.masks_below(&prefixes, 1, &mut again).unwrap();
+        assert_eq!(again, [&masks[..], &[0, 0]].concat());
+        assert!(trie.masks_below(&prefixes, 1, &mut masks).is_err());
         assert!(trie.masks(&beams, 2, &mut masks).is_err());
         assert!(trie.constrain(&beams, 8, &mut logits).is_err());
     }

@@ -33,7 +33,7 @@ pub use align::align;
 pub use beam::{Beam, beam_search};
 pub use bucket::Bucket;
 pub use explore::Explore;
-pub use export::{Array, Delta, Handover};
+pub use export::{Array, Catalogue, Delta, Handover};
 pub use figures::{Drift, Figures};
 pub use fit::Fit;
 pub use generate::Generate;

@@ -40,10 +40,7 @@ impl Trie {
             return Err(Error::invalid("trie", why));
         }
         let (new, old) = (self.ids(), older.ids());
-        let lacks = |list: &[SemanticId], id: &SemanticId| list.binary_search(id).is_err();
-        let added = new.iter().copied().filter(|id| lacks(&old, id)).collect();
-        let removed = old.iter().copied().filter(|id| lacks(&new, id)).collect();
-        Ok(Delta { added, removed })
+        Ok(Delta { added: missing(&new, &old), removed: missing(&old, &new) })
     }
 
     /// The keys of the items that have an ID, or whose ID begins with it, ascending; none if there is
@@ -94,4 +91,14 @@ impl Trie {
         };
         beams.iter().map(resolve).collect()
     }
+}
+
+/// What the first of two ascending lists has and the second has not.
+fn missing(list: &[SemanticId], other: &[SemanticId]) -> Vec<SemanticId> {
+    let mut rest = other.iter().peekable();
+    let lacks = |id: &&SemanticId| {
+        while rest.next_if(|next| next < id).is_some() {}
+        rest.peek() != Some(id)
+    };
+    list.iter().filter(lacks).copied().collect()
 }
