@@ -8,6 +8,8 @@
 //! | `import` | indexes that others have made |
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
+//! | `features`, `sub_words` | semantic IDs as features of rankers |
+//! | `browse` | what is below a prefix, for people |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
@@ -16,9 +18,11 @@
 mod align;
 mod assignment;
 mod beam;
+mod browse;
 mod bucket;
 mod explore;
 mod export;
+mod features;
 mod figures;
 mod fit;
 mod generate;
@@ -27,13 +31,16 @@ mod new_items;
 mod next_code;
 mod prefix;
 mod prior;
+mod sub_words;
 mod tiger;
 
 pub use align::align;
 pub use beam::{Beam, beam_search};
+pub use browse::Shelf;
 pub use bucket::Bucket;
 pub use explore::Explore;
 pub use export::{Array, Catalogue, Delta, Handover};
+pub use features::ClusterFeatures;
 pub use figures::{Drift, Figures};
 pub use fit::Fit;
 pub use generate::Generate;
@@ -42,6 +49,7 @@ pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
+pub use sub_words::SubWords;
 pub use tiger::Tiger;
 
 use crate::{

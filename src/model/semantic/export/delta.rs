@@ -56,15 +56,21 @@ impl Trie {
     /// }
     /// ```
     pub fn keys(&self, snapshot: &Snapshot, prefix: &SemanticId) -> Result<Vec<Key>> {
-        if snapshot.segments() != self.segments {
-            let (own, other) = (self.seq().0, snapshot.seq().0);
-            let why = format!("of commit {own} is not of this snapshot, of commit {other}");
-            return Err(Error::invalid("trie", why));
-        }
+        self.must_be_of(snapshot)?;
         let Some(node) = self.find(prefix) else { return Ok(Vec::new()) };
         let mut keys = self.items(&node).map(|a| snapshot.key(a)).collect::<Result<Vec<Key>>>()?;
         keys.sort();
         Ok(keys)
+    }
+
+    /// Refuses another snapshot: an address there is another item.
+    pub(in crate::model::semantic) fn must_be_of(&self, snapshot: &Snapshot) -> Result<()> {
+        if snapshot.segments() == self.segments {
+            return Ok(());
+        }
+        let (own, other) = (self.seq().0, snapshot.seq().0);
+        let why = format!("of commit {own} is not of this snapshot, of commit {other}");
+        Err(Error::invalid("trie", why))
     }
 
     /// From decoded IDs to items: for each ID the keys of its items, in the order of the IDs.
