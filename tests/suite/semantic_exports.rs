@@ -257,3 +257,37 @@ fn refreshed_codebooks_keep_their_names() {
     assert_eq!(align(&turned, &old, &items).unwrap(), old);
     assert!(align(&turned, &old, &[(id(&[1]), id(&[1, 1]))]).is_err());
 }
+
+/// Goal: browsing counts every allowed item once, largest first, and shows some that are there.
+#[test]
+fn browsing_counts_what_is_below() {
+    let ids: Vec<SemanticId> = (0..90u16).map(|n| id(&[n % 7 % 3, n % 4, n % 2])).collect();
+    let db = with(&ids);
+    db.batch().delete(5u64).commit().unwrap();
+    let snapshot = db.snapshot();
+    for filter in [Where::all(), attr("odd").is(true)] {
+        let trie = snapshot.trie("sid", &filter).unwrap();
+        for prefix in [id(&[]), id(&[1]), id(&[2, 3])] {
+            let shelves = trie.browse(&snapshot, &prefix, 4).unwrap();
+            assert!(!shelves.is_empty());
+            let order = |shelf: &Shelf| (std::cmp::Reverse(shelf.count), shelf.prefix);
+            assert!(shelves.is_sorted_by_key(order));
+            let all = trie.keys(&snapshot, &prefix).unwrap();
+            assert_eq!(shelves.iter().map(|shelf| shelf.count).sum::<u64>(), all.len() as u64);
+            for shelf in shelves {
+                assert_eq!(shelf.prefix.prefix(prefix.codes().len()), prefix);
+                let below = trie.keys(&snapshot, &shelf.prefix).unwrap();
+                assert_eq!(below.len() as u64, shelf.count);
+                assert!((1..=4).contains(&shelf.keys.len()));
+                assert!(shelf.keys.iter().all(|key| below.contains(key)));
+            }
+        }
+        assert!(trie.browse(&snapshot, &id(&[0, 0, 0]), 4).unwrap().is_empty());
+        assert!(trie.browse(&snapshot, &id(&[9]), 4).unwrap().is_empty());
+        let none = trie.browse(&snapshot, &id(&[]), 0).unwrap();
+        assert!(none.iter().all(|shelf| shelf.keys.is_empty() && shelf.count > 0));
+    }
+    let old = snapshot.trie("sid", &Where::all()).unwrap();
+    db.batch().put(Item::new(5u64)).commit().unwrap();
+    assert!(old.browse(&db.snapshot(), &id(&[]), 1).is_err());
+}
