@@ -72,7 +72,7 @@ pub(super) fn each(words: &[u64], range: Range<u32>, set: bool) -> impl Iterator
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{count, each, filled, flip, has};
     use proptest::prelude::*;
 
     proptest! {

@@ -360,4 +360,46 @@ mod tests {
             SubWords::learn(&[4, 4], [(id(&[0, 0]), 5)], 9, &mut Progress::to(|done, _| done < 1));
         assert!(matches!(cancelled, Err(Error::Cancelled)));
     }
+
+    /// Sections as somebody else wrote them, under right checksums.
+    struct Forged(Vec<usize>, Vec<u32>);
+
+    impl Artifact for Forged {
+        const KIND: &'static str = SubWords::KIND;
+        const FORMAT: u16 = SubWords::FORMAT;
+        fn save(&self, out: &mut Saved) -> Result<()> {
+            shelf::put(out, WIDTHS, &self.0)?;
+            shelf::put_u32(out, MERGES, &self.1)
+        }
+        fn open(_: &Opened) -> Result<Forged> {
+            Ok(Forged(vec![], vec![]))
+        }
+    }
+
+    #[test]
+    fn forged_words_are_refused() {
+        let db = Db::in_memory(Schema::new()).unwrap();
+        let open = |widths: &[usize], merges: &[u32]| {
+            let forged = Forged(widths.to_vec(), merges.to_vec());
+            let version = db.publish("words", &forged, Provenance::default()).unwrap();
+            db.snapshot().artifact_version::<SubWords>("words", version)
+        };
+        assert_eq!(open(&[2, 2, 2], &[0, 2, 6, 4]).unwrap().codes(7), Some((0, vec![0, 0, 0])));
+        // No levels, too wide, half a pair, not side by side, itself, later ones, twice, too large.
+        let wrong: [(&[usize], &[u32]); 9] = [
+            (&[], &[]),
+            (&[usize::MAX], &[]),
+            (&[2, 2, 2], &[0]),
+            (&[2, 2, 2], &[0, 4]),
+            (&[2, 2, 2], &[2, 0]),
+            (&[2, 2, 2], &[0, 6]),
+            (&[2, 2, 2], &[7, 4, 0, 2]),
+            (&[2, 2, 2], &[0, 2, 0, 2]),
+            (&[2, 2, 2], &[0, u32::MAX]),
+        ];
+        for (widths, merges) in wrong {
+            let opened = open(widths, merges);
+            assert!(matches!(opened, Err(Error::Corrupt(_))), "{widths:?} {merges:?}");
+        }
+    }
 }

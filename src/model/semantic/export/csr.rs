@@ -1,8 +1,8 @@
 //! STATIC's layout: a table for the first levels, one sparse matrix for all.
 //!
-//! The layout is that of github.com/youtube/static-constraint-decoding, Apache License 2.0. This is
-//! written from what its arrays are, not from its code; `tests/parity/make_static.py` runs its builder,
-//! and `tests/suite/semantic_exports.rs` compares number by number.
+//! The layout is that of github.com/youtube/static-constraint-decoding, Apache License 2.0, of whose code
+//! nothing is here. `tests/parity/make_static.py` runs its builder, and `tests/suite/semantic_exports.rs`
+//! compares number by number.
 
 use super::array::{Array, Handover, number};
 use crate::{
