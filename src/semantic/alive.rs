@@ -25,29 +25,24 @@ pub(crate) struct Bits {
     nodes: Vec<Vec<u64>>,
 }
 
-/// One of so many nodes must change for looking at all of them to be cheaper than finding those.
-const SPARSE: usize = 32;
-
 impl Alive {
     /// Of the rows that are allowed. Costs a step for each row that is allowed or for each that is
-    /// not, whichever are fewer; where they are many, also one for each node.
+    /// not, whichever are fewer.
     pub(crate) fn new(ids: &Ids, allowed: &RoaringBitmap) -> Alive {
         let all = ids.all() as u64;
         if allowed.len() >= all {
             return Alive::All;
         }
         let few = allowed.len() <= all / 2;
-        let changed = if few { allowed.len() } else { all - allowed.len() } as usize;
-        let sparse = changed <= ids.len() / SPARSE;
-        let mut found = Vec::with_capacity(if sparse { changed } else { 0 });
         let mut ranks = bits::filled(ids.len(), !few);
+        let levels = 1..=ids.levels();
+        let mut nodes: Vec<Vec<u64>> =
+            levels.map(|depth| bits::filled(ids.nodes(depth), !few)).collect();
         let mut flip = |row: u32| {
             let rank = ids.rank(row);
             if rank != NONE {
                 bits::flip(&mut ranks, rank);
-                if sparse {
-                    found.push(rank);
-                }
+                tell(ids, &mut nodes, &ranks, rank);
             }
         };
         match few {
@@ -62,10 +57,6 @@ impl Alive {
                 (from..all as u32).for_each(&mut flip);
             }
         }
-        let nodes = match sparse {
-            true => nodes_above(ids, &ranks, &found, few),
-            false => all_nodes(ids, &ranks),
-        };
         let count = ranks.iter().map(|word| word.count_ones()).sum();
         Alive::Some(Bits { ranks, count, nodes })
     }
@@ -105,49 +96,19 @@ impl Alive {
     }
 }
 
-/// From the last level up: a node is alive if one of its children is, a last one if one of its ranks.
-fn all_nodes(ids: &Ids, ranks: &[u64]) -> Vec<Vec<u64>> {
-    let mut nodes: Vec<Vec<u64>> = Vec::with_capacity(ids.levels());
-    for depth in (1..=ids.levels()).rev() {
-        let count = ids.nodes(depth);
-        let below = nodes.last().map_or(ranks, Vec::as_slice);
-        if depth == ids.levels() && count == ids.len() {
-            nodes.push(ranks.to_vec());
-            continue;
-        }
-        let mut own = bits::filled(count, false);
-        for (word, begin) in own.iter_mut().zip((0u32..).step_by(64)) {
-            for node in begin..(begin + 64).min(count as u32) {
-                let alive = bits::any(below, ids.below(depth, node));
-                *word |= u64::from(alive) << (node % 64);
-            }
-        }
-        nodes.push(own);
+/// Tells the nodes above a rank that it has changed, up to the first for which that makes no difference.
+#[inline]
+fn tell(ids: &Ids, nodes: &mut [Vec<u64>], ranks: &[u64], rank: u32) {
+    let mut at = rank;
+    for depth in (1..=nodes.len()).rev() {
+        let node = ids.above(depth, at);
+        let (upper, lower) = nodes.split_at_mut(depth);
+        let below = lower.first().map_or(ranks, Vec::as_slice);
+        let alive = bits::has(below, at) || bits::any(below, ids.below(depth, node));
+        let Some(own) = upper.last_mut().filter(|own| bits::has(own, node) != alive) else { break };
+        bits::flip(own, node);
+        at = node;
     }
-    nodes.reverse();
-    nodes
-}
-
-/// The same where few ranks are not like all others: up from each, until nothing changes any more.
-fn nodes_above(ids: &Ids, ranks: &[u64], found: &[u32], alive: bool) -> Vec<Vec<u64>> {
-    let levels = ids.levels();
-    let mut nodes: Vec<Vec<u64>> =
-        (1..=levels).map(|depth| bits::filled(ids.nodes(depth), !alive)).collect();
-    for rank in found {
-        let mut at = *rank;
-        for depth in (1..=levels).rev() {
-            let node = ids.above(depth, at);
-            let (upper, lower) = nodes.split_at_mut(depth);
-            let below = lower.first().map_or(ranks, Vec::as_slice);
-            let is = bits::any(below, ids.below(depth, node));
-            let Some(own) = upper.last_mut().filter(|own| bits::has(own, node) != is) else {
-                break;
-            };
-            bits::flip(own, node);
-            at = node;
-        }
-    }
-    nodes
 }
 
 #[cfg(test)]
@@ -157,8 +118,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Goal: the same ranks as looked up one by one, however many are allowed; and both ways to the
-        /// nodes above them find those that have one below.
+        /// Goal: the same ranks as looked up one by one, however many are allowed; and the
+        /// nodes above them that have one below.
         #[test]
         fn bits_are_those_of_the_rows(
             codes in prop::collection::vec(prop::option::of([0u16..9, 0..4, 0..3]), 1..300),
@@ -185,16 +146,6 @@ mod tests {
                     let want = ids.ranks(depth, node).any(|rank| is(&rank));
                     prop_assert_eq!(nodes.is_none_or(|nodes| bits::has(nodes, node)), want);
                 }
-            }
-            if let Alive::Some(bits) = &alive {
-                let all = |wanted: bool| -> Vec<u32> {
-                    (0..count).filter(|rank| is(rank) == wanted).collect()
-                };
-                for few in [true, false] {
-                    let found = all(few);
-                    prop_assert_eq!(&nodes_above(&ids, &bits.ranks, &found, few), &bits.nodes);
-                }
-                prop_assert_eq!(&all_nodes(&ids, &bits.ranks), &bits.nodes);
             }
         }
     }

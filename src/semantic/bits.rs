@@ -52,6 +52,20 @@ pub(super) fn count(words: &[u64], range: Range<u32>) -> u32 {
     (words[first] & low).count_ones() + between + (words[last] & high).count_ones()
 }
 
+/// At most 64 from a place on, the first lowest; none of them beyond the end.
+#[inline]
+pub(super) fn take(words: &[u64], from: u32, count: u32) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    let (word, shift) = (from as usize / 64, from % 64);
+    let mut taken = words[word] >> shift;
+    if shift + count > 64 {
+        taken |= words[word + 1] << (64 - shift);
+    }
+    taken & (u64::MAX >> (64 - count))
+}
+
 /// Those in a range that are set, or not set, ascending.
 #[inline]
 pub(super) fn each(words: &[u64], range: Range<u32>, set: bool) -> impl Iterator<Item = u32> {
@@ -72,7 +86,7 @@ pub(super) fn each(words: &[u64], range: Range<u32>, set: bool) -> impl Iterator
 
 #[cfg(test)]
 mod tests {
-    use super::{count, each, filled, flip, has};
+    use super::{count, each, filled, flip, has, take};
     use proptest::prelude::*;
 
     proptest! {
@@ -88,12 +102,16 @@ mod tests {
             (0u32..).zip(&bits).filter(|(_, bit)| **bit).for_each(|(at, _)| flip(&mut words, at));
             let (from, to) = (a.min(b).min(bits.len()), a.max(b).min(bits.len()));
             let range = from as u32..to as u32;
-            let want = |set: bool| range.clone().filter(|at| bits[*at as usize] == set);
+            let bit = |at: &u32| bits[*at as usize];
+            let want = |set: bool| range.clone().filter(move |at| bit(at) == set);
             prop_assert!(each(&words, range.clone(), true).eq(want(true)));
             prop_assert!(each(&words, range.clone(), false).eq(want(false)));
             prop_assert_eq!(count(&words, range.clone()) as usize, want(true).count());
             prop_assert_eq!(super::any(&words, range.clone()), want(true).next().is_some());
             prop_assert!(range.clone().all(|at| has(&words, at) == bits[at as usize]));
+            let few = range.start..range.end.min(range.start + 64);
+            let taken: u64 = few.clone().map(|at| u64::from(bits[at as usize]) << (at - from as u32)).sum();
+            prop_assert_eq!(take(&words, few.start, few.len() as u32), taken);
             let all = filled(bits.len(), true);
             prop_assert_eq!(count(&all, 0..bits.len() as u32) as usize, bits.len());
             prop_assert_eq!(all.iter().map(|word| word.count_ones()).sum::<u32>() as usize, bits.len());

@@ -7,7 +7,7 @@
 use crate::{
     error::Result,
     format::{Kind, columns::raw, envelope::Sections, sink::Sink},
-    semantic::SemanticId,
+    semantic::{SemanticId, bits},
 };
 use std::ops::Range;
 
@@ -46,6 +46,36 @@ struct Tier {
     starts: Vec<u32>,
     /// The first child of each node on the next level, and the end of the last; empty on the last.
     children: Vec<u32>,
+    /// Which nodes of the next level, or on the last level which ranks, are the first of their node.
+    firsts: Firsts,
+}
+
+/// Bits, and how many are set before each word: the node above anything is found in one step.
+#[derive(Debug, Default)]
+struct Firsts {
+    words: Vec<u64>,
+    before: Vec<u32>,
+}
+
+impl Firsts {
+    /// Of ascending starts below an end.
+    fn new(starts: &[u32], end: usize) -> Firsts {
+        let mut words = bits::filled(end, false);
+        starts.iter().for_each(|start| bits::flip(&mut words, *start));
+        let mut sum = 0;
+        let add = |word: &u64| {
+            sum += word.count_ones();
+            sum - word.count_ones()
+        };
+        Firsts { before: words.iter().map(add).collect(), words }
+    }
+
+    /// How many begin at or before a place.
+    #[inline]
+    fn until(&self, at: u32) -> u32 {
+        let word = at as usize / 64;
+        self.before[word] + (self.words[word] & (u64::MAX >> (63 - at % 64))).count_ones()
+    }
 }
 
 impl Ids {
@@ -141,9 +171,7 @@ impl Ids {
 
     /// The node at a depth from 1 on right above a node of the next, or on the last level a rank.
     pub(crate) fn above(&self, depth: usize, at: u32) -> u32 {
-        let tier = &self.tiers[depth - 1];
-        let begins = if depth == self.levels() { &tier.starts } else { &tier.children };
-        (begins.partition_point(|begin| *begin <= at) - 1) as u32
+        self.tiers[depth - 1].firsts.until(at) - 1
     }
 
     /// The codes of a node's children, bit by bit; `None` where they are few, and below the last level.
@@ -263,6 +291,13 @@ fn tiers(codes: &[Vec<u16>], count: usize) -> Vec<Tier> {
             }
         }
         tiers.push(tier);
+    }
+    for at in 0..tiers.len() {
+        let end = tiers.get(at + 1).map_or(count, |below| below.codes.len());
+        let tier = &mut tiers[at];
+        let starts = if tier.children.is_empty() { &tier.starts } else { &tier.children };
+        // The last start is the end.
+        tier.firsts = Firsts::new(&starts[..tier.codes.len()], end);
     }
     tiers
 }

@@ -224,26 +224,33 @@ impl Branch {
         };
         let children = self.ids.children(depth, node);
         let Some(nodes) = self.alive.nodes(depth + 1) else { return add(words, mask) };
-        let alive = bits::count(nodes, children.clone()) as usize;
-        if alive == children.len() {
-            return add(words, mask);
-        }
         let codes = self.ids.codes(depth + 1, children.clone());
-        let code = |child: u32| codes[(child - children.start) as usize];
-        if alive <= children.len() / 2 {
-            let those = bits::each(nodes, children.clone(), true);
-            return those.for_each(|child| set(words, code(child)));
-        }
-        // All but the dead ones, which are in order of their codes as the words are.
-        let mut dead = bits::each(nodes, children.clone(), false).map(code).peekable();
-        for (at, (word, own)) in words.iter_mut().zip(mask).enumerate() {
-            let mut own = *own;
-            while let Some(code) = dead.next_if(|code| usize::from(*code) / 64 == at) {
-                own ^= 1 << (code % 64);
-            }
-            *word |= own;
+        let mut first = 0;
+        for (word, mask) in words.iter_mut().zip(mask) {
+            let count = mask.count_ones();
+            let alive = bits::take(nodes, children.start + first, count);
+            *word |= spread(alive, *mask, &codes[first as usize..][..count as usize]);
+            first += count;
         }
     }
+}
+
+/// Puts a bit for each child where its code is: `codes` are the places of the bits of `mask`, each of
+/// which is alive or not. Costs a step for each that is, or for each that is not.
+#[inline]
+fn spread(alive: u64, mask: u64, codes: &[u16]) -> u64 {
+    let every = u64::MAX.checked_shr(64 - codes.len() as u32).unwrap_or(0);
+    if every == u64::MAX || alive == 0 {
+        return alive;
+    }
+    let dead = alive ^ every;
+    let sparse = alive.count_ones() <= dead.count_ones();
+    let (mut left, mut spread) = if sparse { (alive, 0) } else { (dead, mask) };
+    while left != 0 {
+        spread ^= 1 << (codes[left.trailing_zeros() as usize] % 64);
+        left &= left - 1;
+    }
+    spread
 }
 
 fn add(words: &mut [u64], mask: &[u64]) {
