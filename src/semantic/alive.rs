@@ -1,6 +1,9 @@
-//! Alive: which ranks may be decoded, as one bit each.
+//! Alive: which ranks may be decoded, as one bit each, and which nodes have one below them.
 
-use crate::semantic::ids::{Ids, NONE};
+use crate::semantic::{
+    bits,
+    ids::{Ids, NONE},
+};
 use roaring::RoaringBitmap;
 use std::ops::Range;
 
@@ -10,7 +13,16 @@ pub(crate) enum Alive {
     /// All: nothing has to be looked up.
     All,
     /// Those whose bit is set.
-    Some { words: Vec<u64>, count: u32 },
+    Some(Bits),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bits {
+    ranks: Vec<u64>,
+    count: u32,
+    /// By depth from 1, the nodes with such a rank below them. The children of a node lie side by side,
+    /// so that a step of decoding reads a few words, however many items there are.
+    nodes: Vec<Vec<u64>>,
 }
 
 impl Alive {
@@ -21,16 +33,16 @@ impl Alive {
         if allowed.len() >= all {
             return Alive::All;
         }
-        let count = ids.len();
         let few = allowed.len() <= all / 2;
-        let mut words = vec![if few { 0 } else { u64::MAX }; count.div_ceil(64)];
-        if let Some(last) = words.last_mut().filter(|_| !few && !count.is_multiple_of(64)) {
-            *last = (1 << (count % 64)) - 1;
-        }
+        let mut ranks = bits::filled(ids.len(), !few);
+        let levels = 1..=ids.levels();
+        let mut nodes: Vec<Vec<u64>> =
+            levels.map(|depth| bits::filled(ids.nodes(depth), !few)).collect();
         let mut flip = |row: u32| {
             let rank = ids.rank(row);
             if rank != NONE {
-                words[rank as usize / 64] ^= 1 << (rank % 64);
+                bits::flip(&mut ranks, rank);
+                tell(ids, &mut nodes, &ranks, rank);
             }
         };
         match few {
@@ -45,54 +57,57 @@ impl Alive {
                 (from..all as u32).for_each(&mut flip);
             }
         }
-        let set = words.iter().map(|word| word.count_ones()).sum();
-        Alive::Some { words, count: set }
+        let count = ranks.iter().map(|word| word.count_ones()).sum();
+        Alive::Some(Bits { ranks, count, nodes })
     }
 
     /// How many there are.
     pub(crate) fn len(&self, ids: &Ids) -> u32 {
         match self {
             Alive::All => ids.len() as u32,
-            Alive::Some { count, .. } => *count,
+            Alive::Some(bits) => bits.count,
         }
     }
 
-    /// Whether there is one in a range.
-    #[inline]
-    pub(crate) fn any(&self, range: Range<u32>) -> bool {
-        let Alive::Some { words, .. } = self else { return !range.is_empty() };
-        if range.is_empty() {
-            return false;
+    /// How many there are in a range.
+    pub(crate) fn count(&self, range: Range<u32>) -> u32 {
+        match self {
+            Alive::All => range.len() as u32,
+            Alive::Some(bits) => bits::count(&bits.ranks, range),
         }
-        let (first, last) = (range.start as usize / 64, (range.end - 1) as usize / 64);
-        let (low, high) = (u64::MAX << (range.start % 64), u64::MAX >> (63 - (range.end - 1) % 64));
-        if first == last {
-            return words[first] & low & high != 0;
-        }
-        words[first] & low != 0
-            || words[last] & high != 0
-            || words[first + 1..last].iter().any(|word| *word != 0)
     }
 
     /// Those in a range, ascending.
     pub(crate) fn iter(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
-        let mut next = range.start;
-        std::iter::from_fn(move || {
-            let Alive::Some { words, .. } = self else {
-                next += 1;
-                return (next <= range.end).then(|| next - 1);
-            };
-            while next < range.end {
-                let word = words[next as usize / 64] >> (next % 64);
-                if word != 0 {
-                    let rank = next + word.trailing_zeros();
-                    next = rank + 1;
-                    return (rank < range.end).then_some(rank);
-                }
-                next = (next / 64 + 1) * 64;
-            }
-            None
-        })
+        let (all, some) = match self {
+            Alive::All => (range, None),
+            Alive::Some(bits) => (0..0, Some(bits::each(&bits.ranks, range, true))),
+        };
+        all.chain(some.into_iter().flatten())
+    }
+
+    /// Which nodes of a depth from 1 on have one below them; `None` means all.
+    #[inline]
+    pub(crate) fn nodes(&self, depth: usize) -> Option<&[u64]> {
+        match self {
+            Alive::All => None,
+            Alive::Some(bits) => bits.nodes.get(depth - 1).map(Vec::as_slice),
+        }
+    }
+}
+
+/// Tells the nodes above a rank that it has changed, up to the first for which that makes no difference.
+#[inline]
+fn tell(ids: &Ids, nodes: &mut [Vec<u64>], ranks: &[u64], rank: u32) {
+    let mut at = rank;
+    for depth in (1..=nodes.len()).rev() {
+        let node = ids.above(depth, at);
+        let (upper, lower) = nodes.split_at_mut(depth);
+        let below = lower.first().map_or(ranks, Vec::as_slice);
+        let alive = bits::has(below, at) || bits::any(below, ids.below(depth, node));
+        let Some(own) = upper.last_mut().filter(|own| bits::has(own, node) != alive) else { break };
+        bits::flip(own, node);
+        at = node;
     }
 }
 
@@ -103,27 +118,35 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Goal: the same ranks as looked up one by one, however many are allowed.
+        /// Goal: the same ranks as looked up one by one, however many are allowed; and the
+        /// nodes above them that have one below.
         #[test]
         fn bits_are_those_of_the_rows(
-            codes in prop::collection::vec(prop::option::of(0u16..9), 1..300),
+            codes in prop::collection::vec(prop::option::of([0u16..9, 0..4, 0..3]), 1..300),
             allowed in prop::collection::vec(any::<bool>(), 300),
             (from, len) in (0u32..300, 0u32..300),
+            (rare, invert) in any::<(bool, bool)>(),
         ) {
             let of_rows: Vec<_> =
-                codes.iter().map(|c| c.map(|c| SemanticId::new(&[c]).unwrap())).collect();
-            let ids = Ids::new(1, &of_rows);
-            let rows = (0..codes.len() as u32).filter(|row| allowed[*row as usize]);
-            let allowed: RoaringBitmap = rows.collect();
+                codes.iter().map(|c| c.map(|c| SemanticId::new(&c).unwrap())).collect();
+            let ids = Ids::new(3, &of_rows);
+            let is = |row: u32| (allowed[row as usize] && (!rare || row % 50 == 0)) != invert;
+            let allowed: RoaringBitmap = (0..codes.len() as u32).filter(|row| is(*row)).collect();
             let alive = Alive::new(&ids, &allowed);
             let count = ids.len() as u32;
             let range = from.min(count)..(from + len).min(count);
-            let want: Vec<u32> =
-                range.clone().filter(|rank| allowed.contains(ids.row(*rank))).collect();
-            prop_assert_eq!(alive.any(range.clone()), !want.is_empty());
+            let is = |rank: &u32| allowed.contains(ids.row(*rank));
+            let want: Vec<u32> = range.clone().filter(is).collect();
+            prop_assert_eq!(alive.count(range.clone()) as usize, want.len());
             prop_assert_eq!(alive.iter(range).collect::<Vec<_>>(), want);
-            let all = (0..count).filter(|rank| allowed.contains(ids.row(*rank))).count();
-            prop_assert_eq!(alive.len(&ids) as usize, all);
+            prop_assert_eq!(alive.len(&ids) as usize, (0..count).filter(is).count());
+            for depth in 1..=3 {
+                let nodes = alive.nodes(depth);
+                for node in 0..ids.nodes(depth) as u32 {
+                    let want = ids.ranks(depth, node).any(|rank| is(&rank));
+                    prop_assert_eq!(nodes.is_none_or(|nodes| bits::has(nodes, node)), want);
+                }
+            }
         }
     }
 }

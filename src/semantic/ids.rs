@@ -7,7 +7,7 @@
 use crate::{
     error::Result,
     format::{Kind, columns::raw, envelope::Sections, sink::Sink},
-    semantic::SemanticId,
+    semantic::{SemanticId, bits},
 };
 use std::ops::Range;
 
@@ -24,6 +24,18 @@ pub(crate) struct Ids {
     /// The rank of every row, or `NONE`.
     ranks: Vec<u32>,
     tiers: Vec<Tier>,
+    /// By depth from 0, the codes below each node.
+    masks: Vec<Masks>,
+}
+
+/// Of the nodes of one depth with many children, which codes these have: one bit each.
+#[derive(Debug, Default)]
+struct Masks {
+    /// Words of one mask: to the largest code of the level below.
+    words: usize,
+    all: Vec<u64>,
+    /// Which mask is that of each node, or `NONE`.
+    at: Vec<u32>,
 }
 
 /// The nodes of one level, ascending.
@@ -34,6 +46,36 @@ struct Tier {
     starts: Vec<u32>,
     /// The first child of each node on the next level, and the end of the last; empty on the last.
     children: Vec<u32>,
+    /// Which nodes of the next level, or on the last level which ranks, are the first of their node.
+    firsts: Firsts,
+}
+
+/// Bits, and how many are set before each word: the node above anything is found in one step.
+#[derive(Debug, Default)]
+struct Firsts {
+    words: Vec<u64>,
+    before: Vec<u32>,
+}
+
+impl Firsts {
+    /// Of ascending starts below an end.
+    fn new(starts: &[u32], end: usize) -> Firsts {
+        let mut words = bits::filled(end, false);
+        starts.iter().for_each(|start| bits::flip(&mut words, *start));
+        let mut sum = 0;
+        let add = |word: &u64| {
+            sum += word.count_ones();
+            sum - word.count_ones()
+        };
+        Firsts { before: words.iter().map(add).collect(), words }
+    }
+
+    /// How many begin at or before a place.
+    #[inline]
+    fn until(&self, at: u32) -> u32 {
+        let word = at as usize / 64;
+        self.before[word] + (self.words[word] & (u64::MAX >> (63 - at % 64))).count_ones()
+    }
 }
 
 impl Ids {
@@ -52,7 +94,29 @@ impl Ids {
         let mut ranks = vec![NONE; all];
         (0u32..).zip(&rows).for_each(|(rank, row)| ranks[*row as usize] = rank);
         let tiers = tiers(&codes, rows.len());
-        Ids { codes, rows, ranks, tiers }
+        let mut ids = Ids { codes, rows, ranks, tiers, masks: Vec::new() };
+        ids.masks = (0..ids.levels()).map(|depth| ids.masks(depth)).collect();
+        ids
+    }
+
+    /// A mask takes at most four bytes for each child: other nodes have none, and few children.
+    fn masks(&self, depth: usize) -> Masks {
+        let largest = self.tiers[depth].codes.iter().copied().max().unwrap_or(0);
+        let mut masks = Masks { words: usize::from(largest) / 64 + 1, ..Masks::default() };
+        for node in 0..self.nodes(depth) as u32 {
+            let children = self.children(depth, node);
+            if children.len() < 2 * masks.words {
+                masks.at.push(NONE);
+                continue;
+            }
+            let begin = masks.all.len();
+            masks.at.push((begin / masks.words) as u32);
+            masks.all.resize(begin + masks.words, 0);
+            for code in self.codes(depth + 1, children) {
+                masks.all[begin + usize::from(*code) / 64] |= 1 << (code % 64);
+            }
+        }
+        masks
     }
 
     /// How many levels there are.
@@ -90,6 +154,32 @@ impl Ids {
     /// The row at a rank.
     pub(crate) fn row(&self, rank: u32) -> u32 {
         self.rows[rank as usize]
+    }
+
+    /// How many nodes there are at a depth.
+    pub(crate) fn nodes(&self, depth: usize) -> usize {
+        depth.checked_sub(1).map_or(1, |tier| self.tiers[tier].codes.len())
+    }
+
+    /// What lies right below a node: its children, or on the last level its ranks.
+    pub(crate) fn below(&self, depth: usize, node: u32) -> Range<u32> {
+        match depth == self.levels() {
+            true => self.ranks(depth, node),
+            false => self.children(depth, node),
+        }
+    }
+
+    /// The node at a depth from 1 on right above a node of the next, or on the last level a rank.
+    pub(crate) fn above(&self, depth: usize, at: u32) -> u32 {
+        self.tiers[depth - 1].firsts.until(at) - 1
+    }
+
+    /// The codes of a node's children, bit by bit; `None` where they are few, and below the last level.
+    #[inline]
+    pub(crate) fn mask(&self, depth: usize, node: u32) -> Option<&[u64]> {
+        let masks = self.masks.get(depth)?;
+        let at = *masks.at.get(node as usize).filter(|at| **at != NONE)?;
+        Some(&masks.all[at as usize * masks.words..][..masks.words])
     }
 
     /// The ranks below a node; at depth 0 there is one node, of all.
@@ -201,6 +291,13 @@ fn tiers(codes: &[Vec<u16>], count: usize) -> Vec<Tier> {
             }
         }
         tiers.push(tier);
+    }
+    for at in 0..tiers.len() {
+        let end = tiers.get(at + 1).map_or(count, |below| below.codes.len());
+        let tier = &mut tiers[at];
+        let starts = if tier.children.is_empty() { &tier.starts } else { &tier.children };
+        // The last start is the end.
+        tier.firsts = Firsts::new(&starts[..tier.codes.len()], end);
     }
     tiers
 }

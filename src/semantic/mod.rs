@@ -7,7 +7,7 @@
 //! | `input`, `residual`, `encoder`, `listed` | what goes into a codebook; the ways it says codes |
 //! | `assign` | the IDs of the rows of a segment, from its vectors or keys |
 //! | `ids` | the IDs of one segment: sorted columns, the row of each rank, the nodes above them |
-//! | `alive` | which of them a request may return |
+//! | `alive`, `bits` | which of them a request may return |
 //! | `trie` | the IDs of a whole snapshot under a filter: nodes, children, masks, items |
 //!
 //! This floor knows segments and their rows, not time: which codebook is active, and which parts
@@ -18,6 +18,7 @@
 
 mod alive;
 pub(crate) mod assign;
+mod bits;
 pub(crate) mod codebook;
 mod encoder;
 mod id;

@@ -2,7 +2,7 @@
 
 use crate::{
     key::{Addr, Row, Seq},
-    semantic::{SemanticId, alive::Alive, ids::Ids},
+    semantic::{SemanticId, alive::Alive, bits, ids::Ids},
 };
 use std::sync::Arc;
 
@@ -144,12 +144,7 @@ impl Trie {
     pub fn mask(&self, node: &Node, words: &mut [u64]) {
         words.fill(0);
         for (place, index) in &node.at {
-            let part = &self.parts[*place as usize];
-            part.each_child(node.depth(), *index, |code, _| {
-                if let Some(word) = words.get_mut(usize::from(code) / 64) {
-                    *word |= 1 << (code % 64);
-                }
-            });
+            self.parts[*place as usize].mask(node.depth(), *index, words);
         }
     }
 
@@ -167,11 +162,7 @@ impl Trie {
     pub fn count(&self, node: &Node) -> u64 {
         let one = |(place, index): &(u32, u32)| {
             let part = &self.parts[*place as usize];
-            let ranks = part.ids.ranks(node.depth(), *index);
-            match part.alive {
-                Alive::All => ranks.len() as u64,
-                Alive::Some { .. } => part.alive.iter(ranks).count() as u64,
-            }
+            u64::from(part.alive.count(part.ids.ranks(node.depth(), *index)))
         };
         node.at.iter().map(one).sum()
     }
@@ -203,17 +194,65 @@ impl Trie {
 }
 
 impl Branch {
+    /// Whether something is below a node at a depth from 1 on.
     fn has(&self, depth: usize, node: u32) -> bool {
-        matches!(self.alive, Alive::All) || self.alive.any(self.ids.ranks(depth, node))
+        self.alive.nodes(depth).is_none_or(|nodes| bits::has(nodes, node))
     }
 
     fn each_child(&self, depth: usize, node: u32, mut each: impl FnMut(u16, u32)) {
         let children = self.ids.children(depth, node);
         let codes = self.ids.codes(depth + 1, children.clone());
-        for (code, child) in codes.iter().zip(children) {
-            if self.has(depth + 1, child) {
-                each(*code, child);
+        match self.alive.nodes(depth + 1) {
+            None => codes.iter().zip(children).for_each(|(code, child)| each(*code, child)),
+            Some(nodes) => {
+                let first = children.start;
+                let alive = bits::each(nodes, children, true);
+                alive.for_each(|child| each(codes[(child - first) as usize], child));
             }
         }
     }
+
+    /// Adds the bits of a node's children.
+    fn mask(&self, depth: usize, node: u32, words: &mut [u64]) {
+        let set = |words: &mut [u64], code: u16| {
+            if let Some(word) = words.get_mut(usize::from(code) / 64) {
+                *word |= 1 << (code % 64);
+            }
+        };
+        let Some(mask) = self.ids.mask(depth, node) else {
+            return self.each_child(depth, node, |code, _| set(words, code));
+        };
+        let children = self.ids.children(depth, node);
+        let Some(nodes) = self.alive.nodes(depth + 1) else { return add(words, mask) };
+        let codes = self.ids.codes(depth + 1, children.clone());
+        let mut first = 0;
+        for (word, mask) in words.iter_mut().zip(mask) {
+            let count = mask.count_ones();
+            let alive = bits::take(nodes, children.start + first, count);
+            *word |= spread(alive, *mask, &codes[first as usize..][..count as usize]);
+            first += count;
+        }
+    }
+}
+
+/// Puts a bit for each child where its code is: `codes` are the places of the bits of `mask`, each of
+/// which is alive or not. Costs a step for each that is, or for each that is not.
+#[inline]
+fn spread(alive: u64, mask: u64, codes: &[u16]) -> u64 {
+    let every = u64::MAX.checked_shr(64 - codes.len() as u32).unwrap_or(0);
+    if every == u64::MAX || alive == 0 {
+        return alive;
+    }
+    let dead = alive ^ every;
+    let sparse = alive.count_ones() <= dead.count_ones();
+    let (mut left, mut spread) = if sparse { (alive, 0) } else { (dead, mask) };
+    while left != 0 {
+        spread ^= 1 << (codes[left.trailing_zeros() as usize] % 64);
+        left &= left - 1;
+    }
+    spread
+}
+
+fn add(words: &mut [u64], mask: &[u64]) {
+    words.iter_mut().zip(mask).for_each(|(word, own)| *word |= own);
 }

@@ -80,8 +80,14 @@ fn static_arrays_are_those_of_its_own_builder() {
             assert_eq!(array.bytes().as_ptr() as usize % 64, 0);
         }
         let file = made.to_safetensors().unwrap();
-        let text = String::from_utf8_lossy(&file);
-        assert!(text.contains("\"codebook\":\"sid\"") && text.contains("\"version\":\"1\""));
+        let folder = tempfile::tempdir().unwrap();
+        made.save(folder.path().join("trie")).unwrap();
+        let dir = io::Disk::at(folder.path()).unwrap();
+        let saved = io::Dir::open(&dir, "trie", true).unwrap();
+        assert_eq!(saved.bytes(), Some(&file[..]));
+        let text: String = file.iter().map(|byte| char::from(byte & 127)).collect();
+        let label = r#"{"__metadata__":{"codebook":"sid","seq":"#;
+        assert!(text[8..].starts_with(label) && text.contains("\"version\":\"1\""));
         assert!(trie.to_static(vocabulary, 0).is_err() && trie.to_static(vocabulary, 8).is_err());
         assert!(trie.to_static(1, 1).is_err() && trie.to_static(usize::MAX, 1).is_err());
     }
@@ -89,7 +95,7 @@ fn static_arrays_are_those_of_its_own_builder() {
     db.batch().delete(0u64).commit().unwrap();
     let none = db.snapshot().trie("sid", &Where::all()).unwrap();
     assert!(none.to_static(8, 1).is_err() && none.to_offsets().is_ok());
-    assert_eq!(none.to_json(&db.snapshot()).unwrap(), "{}");
+    assert_eq!(none.to_json(&db.snapshot()).unwrap().text(), "{}");
 }
 
 /// Goal: offsets and values, masks, JSON and deltas say the same tree, whole or under a filter.
@@ -124,9 +130,20 @@ fn every_export_says_the_same_ids() {
             nodes = nodes.iter().enumerate().flat_map(children).collect();
         }
         assert_eq!(nodes.iter().map(|codes| id(codes)).collect::<Vec<_>>(), want);
+        let starts = offsets.array("by_code").unwrap().numbers().unwrap().to_vec();
+        assert_eq!(starts.len(), trie.widths()[0] + 1);
+        let pairs: Vec<(u16, i32)> = (0u16..)
+            .zip(starts.windows(2))
+            .flat_map(|(first, pair)| (pair[0]..pair[1]).map(move |at| (first, at)))
+            .map(|(first, at)| (first, column("values", 1)[at as usize]))
+            .collect();
+        let mut wanted: Vec<(u16, i32)> =
+            want.iter().map(|id| (id.codes()[0], id.codes()[1].into())).collect();
+        wanted.dedup();
+        assert_eq!(pairs, wanted);
 
         let json: BTreeMap<String, Vec<String>> =
-            serde_json::from_str(&trie.to_json(&snapshot).unwrap()).unwrap();
+            serde_json::from_str(trie.to_json(&snapshot).unwrap().text()).unwrap();
         let mut keys = BTreeSet::new();
         for (codes, items) in &json {
             let codes: Vec<u16> = codes.split(',').map(|code| code.parse().unwrap()).collect();
@@ -149,6 +166,13 @@ fn every_export_says_the_same_ids() {
                 assert_eq!(*logit, if may { 1.0 } else { f32::NEG_INFINITY });
             }
         }
+        let mut prefixes: Vec<SemanticId> = want.iter().map(|id| id.prefix(1)).collect();
+        prefixes.dedup();
+        prefixes.extend([id(&[77]), id(&[0, 0, 0, 0])]);
+        let mut again = vec![9; prefixes.len()];
+        trie.masks_below(&prefixes, 1, &mut again).unwrap();
+        assert_eq!(again, [&masks[..], &[0, 0]].concat());
+        assert!(trie.masks_below(&prefixes, 1, &mut masks).is_err());
         assert!(trie.masks(&beams, 2, &mut masks).is_err());
         assert!(trie.constrain(&beams, 8, &mut logits).is_err());
     }
@@ -233,4 +257,38 @@ fn refreshed_codebooks_keep_their_names() {
     let items = db.snapshot().semantic_pairs("sid", 1, 4).unwrap();
     assert_eq!(align(&turned, &old, &items).unwrap(), old);
     assert!(align(&turned, &old, &[(id(&[1]), id(&[1, 1]))]).is_err());
+}
+
+/// Goal: browsing counts every allowed item once, largest first, and shows some that are there.
+#[test]
+fn browsing_counts_what_is_below() {
+    let ids: Vec<SemanticId> = (0..90u16).map(|n| id(&[n % 7 % 3, n % 4, n % 2])).collect();
+    let db = with(&ids);
+    db.batch().delete(5u64).commit().unwrap();
+    let snapshot = db.snapshot();
+    for filter in [Where::all(), attr("odd").is(true)] {
+        let trie = snapshot.trie("sid", &filter).unwrap();
+        for prefix in [id(&[]), id(&[1]), id(&[2, 3])] {
+            let shelves = trie.browse(&snapshot, &prefix, 4).unwrap();
+            assert!(!shelves.is_empty());
+            let order = |shelf: &Shelf| (std::cmp::Reverse(shelf.count), shelf.prefix);
+            assert!(shelves.is_sorted_by_key(order));
+            let all = trie.keys(&snapshot, &prefix).unwrap();
+            assert_eq!(shelves.iter().map(|shelf| shelf.count).sum::<u64>(), all.len() as u64);
+            for shelf in shelves {
+                assert_eq!(shelf.prefix.prefix(prefix.codes().len()), prefix);
+                let below = trie.keys(&snapshot, &shelf.prefix).unwrap();
+                assert_eq!(below.len() as u64, shelf.count);
+                assert!((1..=4).contains(&shelf.keys.len()));
+                assert!(shelf.keys.iter().all(|key| below.contains(key)));
+            }
+        }
+        assert!(trie.browse(&snapshot, &id(&[0, 0, 0]), 4).unwrap().is_empty());
+        assert!(trie.browse(&snapshot, &id(&[9]), 4).unwrap().is_empty());
+        let none = trie.browse(&snapshot, &id(&[]), 0).unwrap();
+        assert!(none.iter().all(|shelf| shelf.keys.is_empty() && shelf.count > 0));
+    }
+    let old = snapshot.trie("sid", &Where::all()).unwrap();
+    db.batch().put(Item::new(5u64)).commit().unwrap();
+    assert!(old.browse(&db.snapshot(), &id(&[]), 1).is_err());
 }

@@ -9,6 +9,8 @@
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
 //! | `refine` | codebooks that have learned from what users do |
+//! | `features`, `sub_words` | semantic IDs as features of rankers |
+//! | `browse` | what is below a prefix, for people |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
@@ -18,10 +20,12 @@
 mod align;
 mod assignment;
 mod beam;
+mod browse;
 mod bucket;
 mod decoder;
 mod explore;
 mod export;
+mod features;
 mod figures;
 mod fit;
 mod generate;
@@ -32,14 +36,17 @@ mod prefix;
 mod prior;
 mod refine;
 mod rqvae;
+mod sub_words;
 mod tiger;
 
 pub use align::align;
 pub use beam::{Beam, beam_search};
+pub use browse::Shelf;
 pub use bucket::Bucket;
 pub use decoder::{CodeCard, CodeModel, CodeSequences, NextCodes};
 pub use explore::Explore;
-pub use export::{Array, Delta, Handover};
+pub use export::{Array, Catalogue, Delta, Handover};
+pub use features::ClusterFeatures;
 pub use figures::{Drift, Figures};
 pub use fit::Fit;
 pub use generate::Generate;
@@ -49,6 +56,7 @@ pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
 pub use refine::Refine;
+pub use sub_words::SubWords;
 pub use tiger::Tiger;
 
 use crate::{

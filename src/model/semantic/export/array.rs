@@ -1,5 +1,6 @@
 //! Arrays for a decoder: named, shaped, aligned to 64 bytes.
 
+use super::save;
 use crate::{
     error::Result,
     format::columns::{raw, typed},
@@ -8,6 +9,7 @@ use crate::{
     model::weights::Tensors,
     semantic::Trie,
 };
+use std::path::Path;
 
 /// A trie as arrays that a device can take as they are, with what they were made of.
 ///
@@ -81,6 +83,21 @@ impl Handover {
             ("seq", self.seq.0.to_string()),
         ];
         Tensors::write_arrays(&self.arrays, &metadata)
+    }
+
+    /// Writes them to a file of their own, in place of one of the same name: whole, or not at all.
+    ///
+    /// # Errors
+    /// As [`Handover::to_safetensors`], and `Io`.
+    ///
+    /// ```
+    /// use bowerbird::{Result, semantic::Trie};
+    /// fn hand_over(trie: &Trie) -> Result<()> {
+    ///     trie.to_static(256, 2)?.save("/srv/decoder/trie.safetensors")
+    /// }
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        save::write(path.as_ref(), &self.to_safetensors()?)
     }
 }
 

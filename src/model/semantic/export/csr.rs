@@ -1,4 +1,8 @@
 //! STATIC's layout: a table for the first levels, one sparse matrix for all.
+//!
+//! The layout is that of github.com/youtube/static-constraint-decoding, Apache License 2.0, of whose code
+//! nothing is here. `tests/parity/make_static.py` runs its builder, and `tests/suite/semantic_exports.rs`
+//! compares number by number.
 
 use super::array::{Array, Handover, number};
 use crate::{
@@ -22,7 +26,8 @@ impl Trie {
     /// | `dense_mask`, `dense_states` | vocabulary, `dense` times | which first `dense` codes there are, and the state they lead to |
     ///
     /// State 0 is the end, state `c + 1` the first code `c`; states of longer prefixes follow level by
-    /// level, in order. `vocabulary` is the number of codes the decoder has on every level.
+    /// level, in order. `vocabulary` is the number of codes the decoder has on every level. All numbers
+    /// are `i32`, masks bytes of 0 or 1.
     ///
     /// # Errors
     /// `Invalid` for an empty trie, a vocabulary that has not all codes, `dense` outside of 1 to one less

@@ -40,10 +40,7 @@ impl Trie {
             return Err(Error::invalid("trie", why));
         }
         let (new, old) = (self.ids(), older.ids());
-        let lacks = |list: &[SemanticId], id: &SemanticId| list.binary_search(id).is_err();
-        let added = new.iter().copied().filter(|id| lacks(&old, id)).collect();
-        let removed = old.iter().copied().filter(|id| lacks(&new, id)).collect();
-        Ok(Delta { added, removed })
+        Ok(Delta { added: missing(&new, &old), removed: missing(&old, &new) })
     }
 
     /// The keys of the items that have an ID, or whose ID begins with it, ascending; none if there is
@@ -59,15 +56,21 @@ impl Trie {
     /// }
     /// ```
     pub fn keys(&self, snapshot: &Snapshot, prefix: &SemanticId) -> Result<Vec<Key>> {
-        if snapshot.segments() != self.segments {
-            let (own, other) = (self.seq().0, snapshot.seq().0);
-            let why = format!("of commit {own} is not of this snapshot, of commit {other}");
-            return Err(Error::invalid("trie", why));
-        }
+        self.must_be_of(snapshot)?;
         let Some(node) = self.find(prefix) else { return Ok(Vec::new()) };
         let mut keys = self.items(&node).map(|a| snapshot.key(a)).collect::<Result<Vec<Key>>>()?;
         keys.sort();
         Ok(keys)
+    }
+
+    /// Refuses another snapshot: an address there is another item.
+    pub(in crate::model::semantic) fn must_be_of(&self, snapshot: &Snapshot) -> Result<()> {
+        if snapshot.segments() == self.segments {
+            return Ok(());
+        }
+        let (own, other) = (self.seq().0, snapshot.seq().0);
+        let why = format!("of commit {own} is not of this snapshot, of commit {other}");
+        Err(Error::invalid("trie", why))
     }
 
     /// From decoded IDs to items: for each ID the keys of its items, in the order of the IDs.
@@ -94,4 +97,14 @@ impl Trie {
         };
         beams.iter().map(resolve).collect()
     }
+}
+
+/// What the first of two ascending lists has and the second has not.
+fn missing(list: &[SemanticId], other: &[SemanticId]) -> Vec<SemanticId> {
+    let mut rest = other.iter().peekable();
+    let lacks = |id: &&SemanticId| {
+        while rest.next_if(|next| next < id).is_some() {}
+        rest.peek() != Some(id)
+    };
+    list.iter().filter(lacks).copied().collect()
 }

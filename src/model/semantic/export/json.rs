@@ -1,25 +1,82 @@
 //! A trie as text.
 
-use crate::{error::Result, key::Key, semantic::Trie, store::Snapshot};
-use std::fmt::Write;
+use super::save;
+use crate::{
+    error::{Error, Result},
+    key::{Key, Seq},
+    semantic::Trie,
+    store::Snapshot,
+};
+use std::{fmt::Write, path::Path};
+
+/// IDs and their items as JSON, with what they were made of. See [`Trie::to_json`].
+///
+/// ```
+/// fn name(catalogue: &bowerbird::model::semantic::Catalogue) -> String {
+///     let (codebook, version) = catalogue.codebook();
+///     format!("{codebook}-{version}-{}.json", catalogue.seq().0)
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    codebook: String,
+    version: u32,
+    seq: Seq,
+    text: String,
+}
+
+impl Catalogue {
+    /// Which codebook the codes are of, and which version of it.
+    pub fn codebook(&self) -> (&str, u32) {
+        (&self.codebook, self.version)
+    }
+
+    /// The commit of the snapshot that it was made of.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes the JSON to a file, in place of one of the same name: whole, or not at all.
+    ///
+    /// # Errors
+    /// `Io`; `Invalid` for a path that names no file.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        save::write(path.as_ref(), self.text.as_bytes())
+    }
+}
 
 impl Trie {
-    /// The trie as JSON: every ID as the text of its codes, with the keys of its items, ascending:
-    /// `{"12,7,3":["4","9"],"12,8,0":["2"]}`. A catalogue that FlashRec reads, which looks at the IDs only.
+    /// The trie as JSON that FlashRec takes for a catalogue (`--sid-vocab-file`): one object on one line,
+    /// without spaces. Every ID is a member, ascending: its name is the codes in decimal, coarse to fine,
+    /// with commas; its value is the list of the keys of its items as strings, ascending.
+    ///
+    /// ```text
+    /// {"12,7,3":["4","9"],"12,8,0":["2"]}
+    /// ```
+    ///
+    /// FlashRec looks at the names only. It takes each of them for an ID, so codebook, version and commit
+    /// have no place in the text: they are beside it, and a file should be named by them.
     ///
     /// # Errors
     /// As [`Snapshot::key`]; `Invalid` if the trie is not of the snapshot.
-    pub fn to_json(&self, snapshot: &Snapshot) -> Result<String> {
+    pub fn to_json(&self, snapshot: &Snapshot) -> Result<Catalogue> {
         let mut text = String::from("{");
         for (at, id) in self.ids().into_iter().enumerate() {
             let codes: Vec<String> = id.codes().iter().map(u16::to_string).collect();
             let keys = self.keys(snapshot, &id)?;
             let names: Vec<String> = keys.iter().map(Key::to_string).collect();
-            let names = serde_json::to_string(&names).unwrap_or_default();
+            let names = serde_json::to_string(&names)
+                .map_err(|why| Error::invalid("keys of items", why.to_string()))?;
             let comma = if at > 0 { "," } else { "" };
             let _ = write!(text, "{comma}\"{}\":{names}", codes.join(","));
         }
         text.push('}');
-        Ok(text)
+        let (codebook, version) = self.codebook();
+        Ok(Catalogue { codebook: codebook.into(), version, seq: self.seq(), text })
     }
 }

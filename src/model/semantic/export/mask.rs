@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    semantic::{Node, Trie},
+    semantic::{Node, SemanticId, Trie},
 };
 
 impl Trie {
@@ -29,6 +29,34 @@ impl Trie {
                 .iter()
                 .zip(masks.chunks_exact_mut(words_per_beam))
                 .for_each(|(node, mask)| self.mask(node, mask));
+        }
+        Ok(())
+    }
+
+    /// The same for prefixes, for a caller that keeps no nodes: each is looked up from the root. A prefix
+    /// that nothing is below has no code that may follow: its mask is all zeros.
+    ///
+    /// # Errors
+    /// `Invalid` if there is not room for exactly one mask for each prefix.
+    ///
+    /// ```
+    /// use bowerbird::{Result, SemanticId, semantic::Trie};
+    /// fn step(trie: &Trie, beams: &[SemanticId], masks: &mut [u64]) -> Result<()> {
+    ///     trie.masks_below(beams, 256 / 64, masks)
+    /// }
+    /// ```
+    pub fn masks_below(
+        &self,
+        prefixes: &[SemanticId],
+        words_per_beam: usize,
+        masks: &mut [u64],
+    ) -> Result<()> {
+        fits(prefixes.len(), words_per_beam, masks.len())?;
+        for (prefix, mask) in prefixes.iter().zip(masks.chunks_exact_mut(words_per_beam.max(1))) {
+            match self.find(prefix) {
+                Some(node) => self.mask(&node, mask),
+                None => mask.fill(0),
+            }
         }
         Ok(())
     }

@@ -5,7 +5,8 @@
 //! | `array` | arrays with names and shapes, aligned for devices; safetensors |
 //! | `csr` | STATIC's layout: dense first levels and one sparse matrix |
 //! | `offsets` | values and offsets, level by level |
-//! | `json` | the same as text |
+//! | `json` | IDs and their items as text |
+//! | `save` | a file of an export: whole or not there |
 //! | `mask` | masks of one step for a logits processor |
 //! | `delta` | what has changed since another trie; from IDs back to items |
 //!
@@ -18,6 +19,8 @@ mod delta;
 mod json;
 mod mask;
 mod offsets;
+mod save;
 
 pub use array::{Array, Handover};
 pub use delta::Delta;
+pub use json::Catalogue;
