@@ -30,7 +30,7 @@ use points::Points;
 ///
 /// ```no_run
 /// use bowerbird::{*, model::{*, semantic::*}};
-/// fn refined(snapshot: &Snapshot) -> Result<Codebook> {
+/// fn refined(snapshot: &Snapshot) -> Result<bowerbird::semantic::Codebook> {
 ///     let sequences = Sequences::read(snapshot, &Reading::default())?;
 ///     let fit = Fit { balanced: true, ..Fit::of(["text"]) };
 ///     Refine::of(fit).fit(snapshot, &sequences, &mut Training::new(7).threads(2))
@@ -55,7 +55,7 @@ pub struct Refine {
 }
 
 impl Refine {
-    /// With the settings that did well on validation items of data like ours.
+    /// With settings that were tried once and not tuned: a map of 128 numbers, and half of the content.
     pub fn of(fit: Fit) -> Refine {
         Refine {
             fit,
