@@ -42,13 +42,14 @@ pub struct Refine {
     pub fit: Fit,
     /// How many numbers the map says.
     pub dim: usize,
-    /// How much the content counts as it is, beside 1 for what was learned; 0 for not at all.
+    /// The weight of the content as it is, put beside what was learned, which has whatever length
+    /// training gave it; 0 for none.
     pub content: f32,
     /// Items so far apart in a sequence are a pair, at most.
     pub window: usize,
     /// Passes over all pairs.
     pub epochs: usize,
-    /// Pairs in a batch.
+    /// Pairs in a batch, 2 to 8,192: each has as many logits as the batch has pairs.
     pub batch: usize,
     /// Adam's step.
     pub learning_rate: f32,
@@ -100,8 +101,8 @@ impl Refine {
         if !(1..=4096).contains(&self.dim) {
             return refuse(format!("have a map of {} numbers; 1 to 4,096", self.dim));
         }
-        if !(2..=65_536).contains(&self.batch) || self.window == 0 || self.epochs == 0 {
-            return refuse("have no epoch, no window, or a batch outside of 2 to 65,536".into());
+        if !(2..=8_192).contains(&self.batch) || self.window == 0 || self.epochs == 0 {
+            return refuse("have no epoch, no window, or a batch outside of 2 to 8,192".into());
         }
         let rate = self.learning_rate > 0.0 && self.learning_rate < 1.0;
         match rate && self.content.is_finite() && self.content >= 0.0 {
