@@ -100,7 +100,25 @@ impl Tensors {
             views.push((array.name(), view.map_err(wrong)?));
         }
         let notes = metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        safetensors::serialize(views, Some(notes.collect())).map_err(wrong)
+        let notes: BTreeMap<String, String> = notes.collect();
+        let unordered = Some(notes.clone().into_iter().collect());
+        let mut file = safetensors::serialize(views, unordered).map_err(wrong)?;
+        put_in_order(&mut file, &notes);
+        Ok(file)
+    }
+}
+
+/// The crate writes metadata in any order, another one each time; the same arrays make the same bytes.
+fn put_in_order(file: &mut [u8], notes: &BTreeMap<String, String>) {
+    const BEFORE: &[u8] = b"{\"__metadata__\":";
+    let Ok(ordered) = serde_json::to_vec(notes) else { return };
+    let place = file.get_mut(8..).and_then(|header| {
+        let has = header.starts_with(BEFORE);
+        header.get_mut(BEFORE.len()..)?.get_mut(..ordered.len()).filter(|_| has)
+    });
+    // As long as what is there: the same members.
+    if let Some(place) = place.filter(|place| place.ends_with(b"\"}")) {
+        place.copy_from_slice(&ordered);
     }
 }
 
