@@ -79,7 +79,8 @@ fn check_masks(shop: &Shop, trie: &Trie, allowed: impl Fn(usize) -> bool) {
         let depth = prefix.codes().len();
         let node = trie.find(&prefix);
         masks.fill(0);
-        node.iter().for_each(|node| trie.masks(&[node.clone()], WORDS, &mut masks).unwrap());
+        node.iter()
+            .for_each(|node| trie.masks(std::slice::from_ref(node), WORDS, &mut masks).unwrap());
         let mut want = vec![0u64; WORDS];
         let below = shop.ids.iter().enumerate().filter(|(at, _)| allowed(*at));
         for (_, id) in below.filter(|(_, id)| id.prefix(depth) == prefix) {

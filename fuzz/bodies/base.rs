@@ -189,6 +189,16 @@ pub fn codebook(salt: u64) -> semantic::Codebook {
     semantic::Codebook::new(inputs, (0..3).map(level).collect()).expect("it is sound")
 }
 
+/// A decoder of the codes of [`codebook`], small enough to be trained here.
+pub fn next_codes() -> model::semantic::CodeModel {
+    use model::{Training, semantic::*};
+    let id = |n: u16| SemanticId::new(&[n % 5, n % 3, n % 4]).expect("three codes");
+    let lists = (0..6).map(|user| (0..5).map(|step| id(user + step)).collect());
+    let options = NextCodes { dim: 8, blocks: 1, epochs: Some(1), ..NextCodes::default() };
+    let made = options.train(&CodeSequences::new(lists), &[5; 3], &mut Training::new(1));
+    made.expect("there is something to learn from")
+}
+
 /// A database with two active codebooks, one residual and one listed; a decoder's view of three
 /// segments on disk, whose IDs are in files, and of a commit that was not flushed.
 pub fn coded(keys: KeyKind) -> Moment {
@@ -201,6 +211,10 @@ pub fn coded(keys: KeyKind) -> Moment {
         let version = db.publish(name, &book, Provenance::default()).expect("it is sound");
         db.activate(name, version).expect("it is there");
     }
+    let next = next_codes();
+    let from = next.provenance(Seq(0), ("sid", 1));
+    let version = db.publish("next", &next, from).expect("it is sound");
+    db.activate("next", version).expect("it is there");
     for some in 0..4 {
         let mut batch = db.batch();
         for n in some * 7..some * 7 + 9 {

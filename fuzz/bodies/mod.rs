@@ -7,6 +7,7 @@ pub mod crash_ops;
 pub mod event_log;
 pub mod filter_parse;
 pub mod graph_section;
+pub mod index_json;
 pub mod manifest;
 pub mod model_artifact;
 pub mod open_dir;

@@ -6,9 +6,10 @@ use super::{
     seal::{self, Files},
 };
 use bowerbird::{
-    Db, IoMode, Key, KeyKind, Result, SemanticId, Snapshot, Where, attr,
+    Db, IoMode, Key, KeyKind, Result, SemanticId, Snapshot, Timestamp, Where, attr,
     io::fault::Fault,
-    model::semantic::{Decoding, NextCode, beam_search},
+    model::semantic::{Decoding, Generate, NextCode, beam_search},
+    recommend::{Recommender, Request},
 };
 use std::{
     collections::BTreeSet,
@@ -60,6 +61,15 @@ fn ask(dir: &Fault, seed: u8) {
     for name in ["sid", "list"] {
         for (filter, allowed) in filters().iter().zip(&sound().1) {
             let _ = decode(&snapshot, name, (filter, allowed), seed);
+        }
+    }
+    let next = Recommender::new()
+        .filter(attr("year").at_least(1970))
+        .retrieve(Generate::by("sid", "next", 20).beams(9));
+    for user in [1, 99] {
+        if let Ok(slate) = next.run(&snapshot, &Request::new(9, Timestamp::MAX).user(user)) {
+            assert!(slate.items.iter().all(|item| sound().1[1].contains(&item.key)));
+            assert!(slate.items.iter().all(|item| item.score.is_finite()));
         }
     }
 }

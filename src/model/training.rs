@@ -144,19 +144,38 @@ impl<'a> Training<'a> {
     /// `Cancelled`; `Invalid` if the loss is not finite.
     pub(crate) fn epoch(
         &mut self,
-        (loss, examples): (f64, u64),
+        seen: (f64, u64),
         (method, items): (&dyn Method, usize),
         (repeats, patience): (f64, usize),
     ) -> Result<Next> {
+        let exclude_seen = self.excludes(repeats);
+        let protocol = Protocol { exclude_seen, threads: self.threads };
+        let judge =
+            |cases: &Cases| Ok(cases.sample(CASES_MAX).judge(method, items, protocol)?.ndcg_10);
+        self.epoch_by(seen, method.name(), judge, patience)
+    }
+
+    /// Whether recommendations will leave out items of the history, of sequences with so many repeats.
+    pub(crate) fn excludes(&self, repeats: f64) -> bool {
+        self.exclude_seen.unwrap_or(repeats < 0.01)
+    }
+
+    /// As [`Training::epoch`], for what is no method: `judge` says NDCG@10 on the validation cases,
+    /// and is asked if there are any.
+    pub(crate) fn epoch_by(
+        &mut self,
+        (loss, examples): (f64, u64),
+        name: &str,
+        judge: impl FnOnce(&Cases) -> Result<f64>,
+        patience: usize,
+    ) -> Result<Next> {
         if !loss.is_finite() {
             let why = "diverged: the loss is not finite. Try a smaller learning rate.";
-            return Err(Error::invalid(format!("training of {}", method.name()), why));
+            return Err(Error::invalid(format!("training of {name}"), why));
         }
         let number = self.curve.len() + 1;
-        let exclude_seen = self.exclude_seen.unwrap_or(repeats < 0.01);
-        let protocol = Protocol { exclude_seen, threads: self.threads };
         let ndcg_10 = match self.validation.filter(|cases| !cases.is_empty()) {
-            Some(cases) => Some(cases.sample(CASES_MAX).judge(method, items, protocol)?.ndcg_10),
+            Some(cases) => Some(judge(cases)?),
             None => None,
         };
         self.curve.push(Epoch { number, loss, ndcg_10, examples, seconds: self.seconds() });

@@ -103,6 +103,13 @@ impl Allowed {
         }
     }
 
+    /// Takes away some rows of a part.
+    pub(crate) fn remove_rows(&mut self, part: u32, rows: &RoaringBitmap) {
+        if let Some(mine) = self.parts.get_mut(part as usize) {
+            *mine -= rows;
+        }
+    }
+
     /// Every allowed item, by part and row.
     pub fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
         (0u32..)

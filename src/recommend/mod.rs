@@ -50,7 +50,7 @@ mod summarize;
 pub use candidates::{
     Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
-pub(crate) use counts::Counting;
+pub(crate) use counts::{Counting, known_later};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
 pub use filter::{Cooldown, Excluded, Seen};

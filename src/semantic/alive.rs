@@ -133,7 +133,7 @@ mod tests {
             let of_rows: Vec<_> =
                 codes.iter().map(|c| c.map(|c| SemanticId::new(&c).unwrap())).collect();
             let ids = Ids::new(3, &of_rows);
-            let is = |row: u32| (allowed[row as usize] && (!rare || row % 50 == 0)) != invert;
+            let is = |row: u32| (allowed[row as usize] && (!rare || row.is_multiple_of(50))) != invert;
             let allowed: RoaringBitmap = (0..codes.len() as u32).filter(|row| is(*row)).collect();
             let alive = Alive::new(&ids, &allowed);
             let count = ids.len() as u32;

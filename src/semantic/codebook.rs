@@ -157,7 +157,7 @@ impl Codebook {
     /// `Invalid` if vectors do not fit the inputs, or a number is not finite.
     pub fn encode(&self, vectors: &[Option<&[f32]>]) -> Result<Option<SemanticId>> {
         let Says::Residual(levels) = &self.says else { return Ok(None) };
-        if vectors.iter().all(Option::is_none) {
+        if vectors.len() == self.inputs.len() && vectors.iter().all(Option::is_none) {
             return Ok(None);
         }
         let mut residual = self.read(vectors)?;

@@ -49,6 +49,11 @@ impl Encoder {
         self.layers.last().map_or(self.input, |layer| layer.1.len())
     }
 
+    /// Weights and biases of each layer.
+    pub(crate) fn layers(&self) -> &[(Vec<f32>, Vec<f32>)] {
+        &self.layers
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let mut width = self.input;
         for (at, (weights, biases)) in self.layers.iter().enumerate() {

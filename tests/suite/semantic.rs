@@ -160,7 +160,7 @@ fn the_trie_is_that_of_the_allowed_items_whatever_happened() {
                 6 | 7 => drop(db.batch().delete(key).commit().unwrap()),
                 8 => drop(db.flush().unwrap()),
                 9 => while db.maintain().unwrap().is_some() {},
-                10 => drop(db.compact().unwrap()),
+                10 => db.compact().unwrap(),
                 _ => {
                     drop(db);
                     if numbers.below(2) == 0 {

@@ -81,7 +81,8 @@ fn short(name: &str) -> String {
 fn parse(tokens: &[String]) -> Result<Vec<u16>, String> {
     let text: String = tokens.concat();
     let id: SemanticId = text.parse().map_err(|error: Error| error.to_string())?;
-    match id.codes().len() == tokens.len() {
+    let one = |token: &String| token.starts_with('<') && token.matches('<').count() == 1;
+    match tokens.iter().all(one) {
         true => Ok(id.codes().to_vec()),
         false => Err("tokens that are not one code each".into()),
     }

@@ -5,14 +5,16 @@
 //! | `next_code` | the door for decoders: how likely each code comes next |
 //! | `beam`, `generate` | constrained beam search; a decoder as a retriever |
 //! | `export` | handing a trie over to a decoder elsewhere |
-//! | `import` | indexes that others have made |
+//! | `import`, `rqvae` | indexes, and codebooks, that others have made |
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
+//! | `refine` | codebooks that have learned from what users do |
 //! | `features`, `sub_words` | semantic IDs as features of rankers |
 //! | `browse` | what is below a prefix, for people |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
+//! | `decoder` | NextCodes: a decoder trained in the library |
 //! | `tiger` | a decoder that was trained elsewhere |
 
 mod align;
@@ -20,6 +22,7 @@ mod assignment;
 mod beam;
 mod browse;
 mod bucket;
+mod decoder;
 mod explore;
 mod export;
 mod features;
@@ -31,6 +34,8 @@ mod new_items;
 mod next_code;
 mod prefix;
 mod prior;
+mod refine;
+mod rqvae;
 mod sub_words;
 mod tiger;
 
@@ -38,6 +43,7 @@ pub use align::align;
 pub use beam::{Beam, beam_search};
 pub use browse::Shelf;
 pub use bucket::Bucket;
+pub use decoder::{CodeCard, CodeModel, CodeSequences, NextCodes};
 pub use explore::Explore;
 pub use export::{Array, Catalogue, Delta, Handover};
 pub use features::ClusterFeatures;
@@ -49,6 +55,7 @@ pub use new_items::NewItems;
 pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
+pub use refine::Refine;
 pub use sub_words::SubWords;
 pub use tiger::Tiger;
 
@@ -77,6 +84,9 @@ impl Snapshot {
         let kind = active.ok_or_else(|| Error::missing("active artifact", name))?.kind;
         if kind == Tiger::KIND {
             return Ok(self.kept::<Tiger>(name)?);
+        }
+        if kind == CodeModel::KIND {
+            return Ok(self.kept::<CodeModel>(name)?);
         }
         Err(Error::invalid(format!("artifact {name}"), format!("is a {kind}, not a decoder")))
     }

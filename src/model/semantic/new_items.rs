@@ -3,8 +3,9 @@
 use crate::{
     error::Result,
     model::operate::unknown_rows,
-    recommend::{Allowed, Context, Counting, Found, Retrieve},
+    recommend::{Allowed, Context, Counting, Found, Retrieve, known_later},
 };
+use roaring::RoaringBitmap;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// Retrieves by another retriever, but only items that are new: the cold start of an item.
@@ -74,19 +75,31 @@ impl NewItems {
                 narrow.keep_where(cx.snapshot, &within)?;
             }
             New::FewerThan(kinds, events) => {
-                let counting = Counting::new(cx.snapshot, kinds, None)?;
-                let counts = counting.counts(cx.snapshot, cx.request.now)?;
-                let all = allowed.len() as usize;
-                for (addr, count) in counts.top(cx.snapshot, allowed, all, cx.request.now)? {
-                    if count < f64::from(*events) {
-                        break;
-                    }
-                    narrow.remove(addr);
+                for (part, rows) in (0u32..).zip(known(cx, kinds, *events)?.iter()) {
+                    narrow.remove_rows(part, rows);
                 }
             }
         }
         Ok(narrow)
     }
+}
+
+/// The rows of live items with at least so many events, computed once for each version.
+fn known(cx: &Context<'_>, kinds: &[String], events: u32) -> Result<Arc<Vec<RoaringBitmap>>> {
+    let (snapshot, now) = (cx.snapshot, cx.request.now);
+    let later = snapshot.version.parts.iter().any(|part| known_later(part, now));
+    let recipe = format!("known {kinds:?} {events} {:?}", later.then_some(now));
+    snapshot.version.memo.get(&recipe, || {
+        let counting = Counting::new(snapshot, kinds, None)?;
+        let all = Allowed::all(snapshot)?;
+        let mut rows = vec![RoaringBitmap::new(); snapshot.version.parts.len()];
+        for (addr, count) in counting.counts(snapshot, now)?.top(snapshot, &all, usize::MAX, now)? {
+            if count >= f64::from(events) {
+                rows[addr.part as usize].insert(addr.row.0);
+            }
+        }
+        Ok(rows)
+    })
 }
 
 impl fmt::Debug for NewItems {

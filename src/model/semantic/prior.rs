@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     key::{Addr, Timestamp},
-    recommend::{Candidates, Context, Counting, Score},
+    recommend::{Candidates, Context, Counting, Score, known_later},
     semantic::{SemanticId, Trie},
     store::Snapshot,
 };
@@ -71,9 +71,7 @@ impl PrefixPrior {
     /// Events and sizes of all prefixes, computed once for each version.
     fn tallies(&self, cx: &Context<'_>, trie: &Trie) -> Result<Arc<Tallies>> {
         let snapshot = cx.snapshot;
-        let later = snapshot.version.parts.iter().any(|part| {
-            part.segment.meta.events > 0 && part.segment.meta.clock_max > cx.request.now.0
-        });
+        let later = snapshot.version.parts.iter().any(|part| known_later(part, cx.request.now));
         let now = later.then_some(cx.request.now);
         let (events, shown) = (&self.events, &self.shown);
         let recipe = format!("prior {:?} {events:?} {shown:?} {now:?}", trie.codebook());

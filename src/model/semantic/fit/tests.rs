@@ -1,5 +1,3 @@
-#![allow(clippy::disallowed_methods)] // Reads shared data, if it is there.
-
 use super::*;
 use crate::SemanticId;
 use std::collections::HashMap;
@@ -118,47 +116,4 @@ fn bad_options_and_vectors_are_refused() {
     let progress = crate::Progress::to(|_, _| false);
     let cancelled = fit().fit_vectors(&good, &mut Training::new(1).progress(progress));
     assert!(matches!(cancelled, Err(Error::Cancelled)));
-}
-
-/// The rows of a NumPy file of half precision.
-fn halves(path: &str) -> Option<Vec<Vec<Option<Vec<f32>>>>> {
-    let Ok(bytes) = std::fs::read(path) else {
-        println!("SKIPPED: {path} is not there");
-        return None;
-    };
-    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let text = String::from_utf8_lossy(&bytes[10..header]).into_owned();
-    let shape = text.split("'shape': (").nth(1).unwrap().split(')').next().unwrap();
-    let dim: usize = shape.split(',').nth(1).unwrap().trim().parse().unwrap();
-    let numbers: Vec<f32> = bytes[header..]
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|pair| half::f16::from_le_bytes(*pair).to_f32())
-        .collect();
-    Some(numbers.chunks_exact(dim).skip(1).map(|row| vec![Some(row.to_vec())]).collect())
-}
-
-/// Goal: the tokenizer of Beauty titles is as good as the reference, and balanced where asked for.
-/// Method: 3 x 256 over 12,101 title vectors; relative error at most .43 and 10,500 distinct IDs, a
-/// perplexity of 240 on every level; one thread and two.
-#[test]
-fn beauty_titles_are_quantized_as_well_as_the_reference() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/embeddings/");
-    let Some(items) = halves(&format!("{folder}beauty_title_minilm384.f16.npy")) else { return };
-    let plain = Fit::of(["text"]);
-    let book = plain.fit_vectors(&items, &mut Training::new(7).threads(2)).unwrap();
-    let found = ids(&book, &items);
-    let (lost, unique) = (error(&book, &items, &found), distinct(&found));
-    let used: Vec<f64> = (0..3).map(|level| perplexity(&found, level)).collect();
-    println!("plain: error {lost:.4}, {unique} distinct, perplexity {used:.0?}");
-    assert!(lost <= 0.43 && unique >= 10_500);
-    let balanced = Fit { balanced: true, ..plain };
-    let book = balanced.fit_vectors(&items, &mut Training::new(7).threads(2)).unwrap();
-    assert_eq!(book, balanced.fit_vectors(&items, &mut Training::new(7)).unwrap());
-    let found = ids(&book, &items);
-    let (lost, unique) = (error(&book, &items, &found), distinct(&found));
-    let used: Vec<f64> = (0..3).map(|level| perplexity(&found, level)).collect();
-    println!("balanced: error {lost:.4}, {unique} distinct, perplexity {used:.0?}");
-    assert!(used.iter().all(|used| *used >= 240.0));
 }

@@ -298,26 +298,28 @@ impl Layout {
     }
 }
 
+/// Parts that get their places one after the other.
 #[derive(Default)]
-struct Parts {
-    parts: Vec<(String, Vec<usize>, usize)>,
-    total: usize,
+pub(crate) struct Parts {
+    /// Name, shape and beginning of each.
+    pub(crate) parts: Vec<(String, Vec<usize>, usize)>,
+    pub(crate) total: usize,
 }
 
 impl Parts {
-    fn part(&mut self, name: &str, shape: &[usize]) -> usize {
+    pub(crate) fn part(&mut self, name: &str, shape: &[usize]) -> usize {
         let at = self.total;
         self.parts.push((name.to_owned(), shape.to_vec(), at));
         self.total += shape.iter().product::<usize>();
         at
     }
 
-    fn norm(&mut self, name: &str, dim: usize) -> Norm {
+    pub(crate) fn norm(&mut self, name: &str, dim: usize) -> Norm {
         let weight = self.part(&format!("{name}.weight"), &[dim]);
         Norm(weight, self.part(&format!("{name}.bias"), &[dim]))
     }
 
-    fn dense(&mut self, name: &str, inputs: usize, outputs: usize) -> Dense {
+    pub(crate) fn dense(&mut self, name: &str, inputs: usize, outputs: usize) -> Dense {
         let weight = self.part(&format!("{name}.weight"), &[inputs, outputs]);
         let bias = self.part(&format!("{name}.bias"), &[outputs]);
         Dense { weight, bias, inputs, outputs }

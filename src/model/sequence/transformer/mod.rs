@@ -26,7 +26,12 @@ mod tests;
 mod timing;
 mod trained;
 
-pub(crate) use architecture::{Activation, Architecture, Layout, Order, Padding, Place, Tag};
+pub(crate) use architecture::{
+    Activation, Architecture, Dense, Layout, Norm, Order, Padding, Parts, Place, Tag, number,
+};
+pub(crate) use attention::Tokens;
 pub use bert4rec::Bert4Rec;
+pub(crate) use layer::Drop;
+pub(crate) use pass::{Net, Trace};
 pub use sasrec::{Loss, Sasrec};
-pub(crate) use trained::{BERT4REC, SASREC, Transformer};
+pub(crate) use trained::{BERT4REC, SASREC, START, Transformer};

@@ -237,7 +237,7 @@ impl Transformer {
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// How large random numbers are at the start.
-const START: f32 = 0.02;
+pub(crate) const START: f32 = 0.02;
 
 /// What items are scored by, if that is not the item table as it is.
 fn scored(a: &Architecture, (items, outputs): (&[f32], &[f32]), bias: &[f32]) -> Vec<f32> {
