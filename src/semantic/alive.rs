@@ -35,14 +35,10 @@ impl Alive {
         }
         let few = allowed.len() <= all / 2;
         let mut ranks = bits::filled(ids.len(), !few);
-        let levels = 1..=ids.levels();
-        let mut nodes: Vec<Vec<u64>> =
-            levels.map(|depth| bits::filled(ids.nodes(depth), !few)).collect();
         let mut flip = |row: u32| {
             let rank = ids.rank(row);
             if rank != NONE {
                 bits::flip(&mut ranks, rank);
-                tell(ids, &mut nodes, &ranks, rank);
             }
         };
         match few {
@@ -56,6 +52,13 @@ impl Alive {
                 }
                 (from..all as u32).for_each(&mut flip);
             }
+        }
+        let levels = 1..=ids.levels();
+        let mut nodes: Vec<Vec<u64>> =
+            levels.map(|depth| bits::filled(ids.nodes(depth), !few)).collect();
+        // In order of ranks, not of rows: what is read lies side by side.
+        for rank in bits::each(&ranks, 0..ids.len() as u32, few) {
+            tell(ids, &mut nodes, &ranks, rank);
         }
         let count = ranks.iter().map(|word| word.count_ones()).sum();
         Alive::Some(Bits { ranks, count, nodes })

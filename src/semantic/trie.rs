@@ -193,6 +193,9 @@ impl Trie {
     }
 }
 
+/// So few children are set one by one: guessing how many of them each word has costs more.
+const FEW: u32 = 16;
+
 impl Branch {
     /// Whether something is below a node at a depth from 1 on.
     fn has(&self, depth: usize, node: u32) -> bool {
@@ -224,6 +227,9 @@ impl Branch {
         };
         let children = self.ids.children(depth, node);
         let Some(nodes) = self.alive.nodes(depth + 1) else { return add(words, mask) };
+        if bits::count(nodes, children.clone()) <= FEW {
+            return self.each_child(depth, node, |code, _| set(words, code));
+        }
         let codes = self.ids.codes(depth + 1, children.clone());
         let mut first = 0;
         for (word, mask) in words.iter_mut().zip(mask) {
