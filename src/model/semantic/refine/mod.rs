@@ -49,13 +49,15 @@ pub struct Refine {
     pub fit: Fit,
     /// How many numbers the map says.
     pub dim: usize,
-    /// How much the content counts as it is, beside 1 for what was learned; 0 for not at all.
+    /// The factor of the content as it is, put beside what was learned; 0 for without. What was learned has
+    /// the length that training gave it: with titles of Beauty a mean square of 2.1, while the content has
+    /// .73 times the square of this.
     pub content: f32,
     /// Items so far apart in a sequence are a pair, at most.
     pub window: usize,
     /// Passes over all pairs.
     pub epochs: usize,
-    /// Pairs in a batch.
+    /// Pairs in a batch, 2 to 8,192: each has as many logits as the batch has pairs.
     pub batch: usize,
     /// Adam's step.
     pub learning_rate: f32,
