@@ -59,8 +59,8 @@ fn markov(ids: &[SemanticId], lists: &[Vec<u32>], every: usize) -> f64 {
         let known = &list[..list.len() - 1];
         for (at, from) in known.iter().enumerate() {
             for (far, to) in known[at + 1..].iter().take(3).enumerate() {
-                for level in 0..levels {
-                    let next = follows[level].entry(prefix(*from, level)).or_default();
+                for (level, follows) in follows.iter_mut().enumerate() {
+                    let next = follows.entry(prefix(*from, level)).or_default();
                     *next.entry(prefix(*to, level)).or_default() += 1.0 / (far + 1) as f64;
                 }
             }
@@ -71,8 +71,8 @@ fn markov(ids: &[SemanticId], lists: &[Vec<u32>], every: usize) -> f64 {
         let (target, known) = list.split_last().unwrap();
         let mut by_prefix: HashMap<SemanticId, f64> = HashMap::new();
         for (far, from) in known.iter().rev().take(3).enumerate() {
-            for level in 0..levels {
-                let Some(next) = follows[level].get(&prefix(*from, level)) else { continue };
+            for (level, follows) in follows.iter().enumerate() {
+                let Some(next) = follows.get(&prefix(*from, level)) else { continue };
                 let all: f64 = next.values().sum();
                 for (to, n) in next {
                     let share = n / (all + 5.0) / sizes[to] / (far + 1) as f64;
