@@ -88,7 +88,8 @@ impl Fit {
     /// space; `Cancelled`.
     pub fn fit(&self, snapshot: &Snapshot, how: &mut Training<'_>) -> Result<Codebook> {
         self.check()?;
-        let items = points::read(snapshot, &self.spaces(), &mut how.progress)?;
+        let read = points::read(snapshot, &self.spaces(), &mut how.progress)?;
+        let items: Vec<Given> = read.into_iter().map(|(_, given)| given).collect();
         self.fit_vectors(&items, how)
     }
 

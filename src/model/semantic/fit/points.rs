@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     filter::Where,
+    key::Key,
     model::train::dice::Dice,
     progress::Progress,
     semantic::{Codebook, Input, Level},
@@ -47,20 +48,20 @@ pub(crate) fn read(
     snapshot: &Snapshot,
     spaces: &[&str],
     progress: &mut Progress<'_>,
-) -> Result<Vec<Given>> {
+) -> Result<Vec<(Key, Given)>> {
     let (keys, mut all) = (snapshot.keys(&Where::all(), usize::MAX)?, Vec::new());
-    for (at, key) in keys.iter().enumerate() {
+    for (at, key) in keys.into_iter().enumerate() {
         if at.is_multiple_of(4096) {
             progress.advance(0)?;
         }
-        let Some(addr) = snapshot.find(key)? else { continue };
+        let Some(addr) = snapshot.find(&key)? else { continue };
         let mut given: Given = Vec::with_capacity(spaces.len());
         for space in spaces {
             let mut vector = Vec::new();
             given.push(snapshot.vector(addr, space, &mut vector)?.then_some(vector));
         }
         if given.iter().any(Option::is_some) {
-            all.push(given);
+            all.push((key, given));
         }
     }
     Ok(all)
