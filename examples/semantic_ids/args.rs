@@ -12,7 +12,8 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
 
   --vectors       rows by item, float16 or float32; a first row of zeros is nobody's
   --import        an index of open TIGER, LETTER or MiniOneRec instead of fitting one; items are
-                  numbered from --first, 1 unless said
+                  numbered from --first, 1 unless said; of open TIGER's codes the last, which only
+                  tells apart what shares the others, is left out unless --levels says 4
   --interactions  a line for each user: its number, then its items in time order
   --titles        a table whose header has `item` and `title`
   --refine        learns from the interactions which content goes together, before the codes

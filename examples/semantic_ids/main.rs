@@ -198,7 +198,7 @@ fn act(
 fn describe(shop: &Shop, figures: &mut Map<String, Json>) -> Outcome<()> {
     let (name, version) = (&shop.codebook.0, shop.codebook.1);
     let snapshot = shop.db.snapshot();
-    let said = Figures::of_codebook(&snapshot, name, version, &mut Training::new(0))?;
+    let said = Figures::of_codebook(&snapshot, name, version, &mut Progress::silent())?;
     println!("{said:?}");
     assert_eq!(said.items + said.without, snapshot.len() as usize);
     let perplexity: Vec<f64> = said.perplexity.iter().map(|p| (p * 10.0).round() / 10.0).collect();

@@ -300,9 +300,9 @@ impl Snapshot {
         let entry = self.active_codebook(codebook)?;
         let book = Book::open(self, &self.version.schema, entry)?;
         let id = |addr: &Addr| {
-            let segment = self.segment(*addr)?;
+            // Refuses an address that is not of this snapshot.
+            self.segment(*addr)?;
             let part = &self.version.parts[addr.part as usize];
-            debug_assert_eq!(part.segment.uid, segment.uid);
             Ok(book.ids(part, 1, &mut Progress::silent())?.id(addr.row.0))
         };
         addrs.iter().map(id).collect()

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     filter::Where,
-    model::Training,
+    progress::Progress,
     semantic::{Codebook, SemanticId},
     store::Snapshot,
 };
@@ -60,7 +60,7 @@ impl Figures {
     }
 
     /// Of all items of a snapshot, under a version of a codebook, active or not; with the error, if it
-    /// is residual. Of `how` it takes the progress.
+    /// is residual.
     ///
     /// # Errors
     /// As [`Snapshot::trie_version`]; `Cancelled`.
@@ -68,7 +68,7 @@ impl Figures {
         snapshot: &Snapshot,
         name: &str,
         version: u32,
-        how: &mut Training<'_>,
+        progress: &mut Progress<'_>,
     ) -> Result<Figures> {
         let codebook: Codebook = snapshot.artifact_version(name, version)?;
         let trie = snapshot.trie_version(name, version, &Where::all())?;
@@ -79,7 +79,7 @@ impl Figures {
         if codebook.levels().is_empty() || ids.is_empty() {
             return Ok(figures);
         }
-        how.progress.begin(addrs.len() as u64)?;
+        progress.begin(addrs.len() as u64)?;
         let (mut lost, mut squares, mut sums) = (0f64, 0f64, Vec::new());
         for (addr, id) in addrs.iter().zip(&ids) {
             let mut vectors = Vec::with_capacity(codebook.inputs().len());
@@ -96,7 +96,7 @@ impl Figures {
                 squares += f64::from(*x).powi(2);
                 *sum += f64::from(*x);
             }
-            how.progress.advance(1)?;
+            progress.advance(1)?;
         }
         let mean: f64 = sums.iter().map(|sum| sum * sum / ids.len() as f64).sum();
         let all = squares - mean;

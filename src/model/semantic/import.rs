@@ -3,7 +3,6 @@
 use crate::{
     error::{Error, Result},
     key::Key,
-    limits::LEVELS_MAX,
     semantic::{Codebook, SemanticId},
 };
 use serde::{
@@ -15,7 +14,8 @@ use std::fmt;
 /// How to read an index of semantic IDs that was made elsewhere.
 ///
 /// One object of items: `{"12": ["<a_1>", "<b_7>", "<c_3>"], ...}` as LETTER and MiniOneRec write it, or
-/// `{"12": [1, 7, 3], ...}` as the open TIGER does.
+/// `{"12": [1, 7, 3, 91], ...}` as the open TIGER does, whose last code only tells apart items that share
+/// the others: it says nothing of them, and is left out.
 ///
 /// ```
 /// use bowerbird::{Key, model::semantic::Index};
@@ -30,8 +30,7 @@ pub struct Index {
     /// Which number item `"0"` has in the database: names that are numbers become numbers, so much
     /// larger. Without it they are names.
     pub first: Option<u64>,
-    /// Only so many first codes of each item; all if `None`. Open TIGER's fourth code only tells apart
-    /// what shares three.
+    /// So many first codes of each item. If `None`, all tokens, or all numbers but the last.
     pub levels: Option<usize>,
 }
 
@@ -51,6 +50,7 @@ impl Index {
         }
         let items: Items = serde_json::from_str(json).map_err(|why| refuse(why.to_string()))?;
         let mut listed = Vec::with_capacity(items.0.len());
+        let mut length = None;
         for (name, codes) in items.0 {
             let key = match self.first {
                 Some(first) => {
@@ -59,13 +59,23 @@ impl Index {
                 }
                 None => Key::Name(name.as_str().into()),
             };
-            let codes = match codes {
-                Codes::Numbers(numbers) => numbers,
-                Codes::Tokens(tokens) => parse(&tokens)
-                    .map_err(|why| refuse(format!("has {why} for item {}", short(&name))))?,
+            let (codes, suffix) = match codes {
+                Codes::Numbers(numbers) => (numbers, 1),
+                Codes::Tokens(tokens) => {
+                    let parsed = parse(&tokens);
+                    let wrong = |why| refuse(format!("has {why} for item {}", short(&name)));
+                    (parsed.map_err(wrong)?, 0)
+                }
             };
-            let levels = self.levels.unwrap_or(LEVELS_MAX + 1);
-            let id = SemanticId::new(&codes[..codes.len().min(levels)])
+            let (has, others) = (codes.len(), *length.get_or_insert(codes.len()));
+            if has != others || has == 0 {
+                let name = short(&name);
+                return Err(refuse(format!(
+                    "has {has} codes for item {name}, {others} for another"
+                )));
+            }
+            let meant = self.levels.unwrap_or((has - suffix).max(1));
+            let id = SemanticId::new(&codes[..has.min(meant)])
                 .map_err(|why| refuse(format!("has for item {} a {why}", short(&name))))?;
             listed.push((key, id));
         }
@@ -145,7 +155,7 @@ mod tests {
             "{\"0\": [1], \"0\": [2]}",
             "{\"0\": [1], \"00\": [2]}",
             "{\"0\": [1], \"1\": [1, 2]}",
-            "{\"0\": [1,2,3,4,5,6,7,8,9]}",
+            "{\"0\": [1,2,3,4,5,6,7,8,9,10]}",
             "{\"x\": [1]}",
             "{\"18446744073709551616\": [1]}",
         ] {
@@ -165,8 +175,9 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/");
         for (file, levels, unique, colliding, largest) in [
             ("s3rec/Beauty_semids_letter.json", None, 12_088, 24, 0),
-            ("semids/noname_beauty_index_rqvae.json", Some(3), 11_412, 1_198, 13),
-            ("semids/noname_beauty_index_rqkmeans.json", Some(3), 7_840, 5_891, 75),
+            ("semids/noname_beauty_index_rqvae.json", None, 11_412, 1_198, 13),
+            ("semids/noname_beauty_index_rqvae.json", Some(4), 12_101, 0, 1),
+            ("semids/noname_beauty_index_rqkmeans.json", None, 7_840, 5_891, 75),
         ] {
             let Ok(text) = std::fs::read_to_string(format!("{folder}{file}")) else {
                 println!("SKIPPED: {file} is not there");

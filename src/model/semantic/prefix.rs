@@ -126,19 +126,13 @@ impl Select for PrefixQuota {
         check_depth("PrefixQuota", self.depth)?;
         let ids = ids(cx, &self.codebook, ranked, ranked.len())?;
         let mut counts: HashMap<SemanticId, usize> = HashMap::new();
-        let free = |id: &Option<SemanticId>| match id {
-            Some(id) => {
-                let count = counts.entry(id.prefix(self.depth)).or_default();
-                *count += 1;
-                *count <= self.most
-            }
-            None => true,
+        let mut is_free = |place: &usize| {
+            let Some(id) = ids[*place] else { return true };
+            let count = counts.entry(id.prefix(self.depth)).or_default();
+            *count += 1;
+            *count <= self.most
         };
-        let chosen = {
-            let mut free = free;
-            (0..ranked.len()).filter(|place| free(&ids[*place])).take(limit).collect()
-        };
-        Ok(chosen)
+        Ok((0..ranked.len()).filter(|place| is_free(place)).take(limit).collect())
     }
 }
 

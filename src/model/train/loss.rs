@@ -54,6 +54,13 @@ impl Rows {
         }
     }
 
+    /// Every row that was touched, with its gradient; none where all rows have one.
+    pub(crate) fn each(&self, mut to: impl FnMut(u32, &[f32])) {
+        if let Rows::Some { dim, list, grad, .. } = self {
+            list.iter().zip(grad.chunks_exact(*dim)).for_each(|(row, grad)| to(*row, grad));
+        }
+    }
+
     /// Adds to the gradient of a row, `by` times.
     pub(crate) fn add(&mut self, row: u32, numbers: &[f32], by: f32) {
         let to = match self {

@@ -3,8 +3,10 @@
 pub(crate) mod adam;
 pub(crate) mod dice;
 pub(crate) mod draw;
+pub(crate) mod epochs;
 pub(crate) mod exp;
 pub(crate) mod gemm;
+pub(crate) mod groups;
 pub(crate) mod loss;
 pub(crate) mod share;
 pub(crate) mod wide;

@@ -17,7 +17,9 @@ use crate::{
         train::{
             adam::{Adam, Pace},
             dice::Dice,
+            epochs::{self, Epochs, Learner},
             exp::add,
+            groups::{GROUPS, deal, work_on},
             loss::Rows,
         },
         training::{Next, Training},
@@ -35,10 +37,7 @@ pub(super) struct Recipe {
     pub(super) dropout: f32,
 }
 
-/// Most groups of a batch, which is how many threads can share it.
-const GROUPS: usize = 8;
-/// Tokens of a group, if there are enough of them; of a micro-batch, if windows are short enough.
-const GROUP: usize = 512;
+/// Tokens of a micro-batch, if windows are short enough.
 const MICRO: usize = 512;
 /// Most gradients of the network kept for all groups together.
 const KEPT: usize = 1 << 26;
@@ -124,40 +123,16 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Trains, keeping the best by the manners of `how`.
+    /// Trains, keeping the best by the manners of `how`; `judge` says NDCG@10 on validation cases.
     pub(super) fn run(
-        mut self,
-        mut learned: Learned,
+        self,
+        learned: Learned,
         judge: impl Fn(&Learned, &Cases) -> Result<f64>,
         how: &mut Training<'_>,
     ) -> Result<Learned> {
-        how.begin(self.recipe.epochs)?;
-        let mut order: Vec<usize> = (0..self.windows.len()).collect();
-        let (mut best, mut examples, mut polled) = (None, 0, how.seconds());
-        for epoch in 0..self.recipe.epochs {
-            Dice::new(self.seed, 1_000 + epoch as u64).shuffle(&mut order);
-            let (mut loss, mut targets) = (0.0, 0);
-            for batch in order.chunks(self.recipe.batch) {
-                let (sum, count) = self.step(&mut learned, batch);
-                loss += sum;
-                targets += count;
-                if how.seconds() > polled + 0.5 {
-                    how.progress.check()?;
-                    polled = how.seconds();
-                }
-            }
-            examples += targets as u64;
-            self.settle_all(&mut learned);
-            let seen = (loss / targets.max(1) as f64, examples);
-            let by = |cases: &Cases| judge(&learned, cases);
-            match how.epoch_by(seen, super::NAME, by, self.recipe.patience)? {
-                Next::Better => best = how.validation.is_some().then(|| learned.clone()),
-                Next::Worse => {}
-                Next::Stop => break,
-                Next::StopHere => return Ok(learned),
-            }
-        }
-        Ok(best.unwrap_or(learned))
+        let Recipe { epochs, batch, .. } = self.recipe;
+        let plan = Epochs { epochs, windows: self.windows.len(), batch };
+        epochs::run(Judged { fit: self, judge }, learned, plan, how)
     }
 
     /// One step of Adam on a batch of windows. Returns the sum of losses and how many there were.
@@ -181,24 +156,8 @@ impl<'a> Fit<'a> {
             weight: 1.0 / tokens.max(1) as f32,
             dice: (self.seed, self.step),
         };
-        let each = groups.div_ceil(self.workers.len()).max(1);
-        let parts = self.groups[..groups].chunks_mut(each).enumerate().zip(&mut self.workers);
-        std::thread::scope(|scope| {
-            let mut last = None;
-            for ((at, part), worker) in parts {
-                let task = &task;
-                let work = move || {
-                    for (group, number) in part.iter_mut().zip(at * each..) {
-                        task.group(number, group, worker);
-                    }
-                };
-                if let Some(work) = last.replace(work) {
-                    scope.spawn(work);
-                }
-            }
-            if let Some(mut work) = last {
-                work();
-            }
+        work_on(&mut self.groups[..groups], &mut self.workers, |number, group, worker| {
+            task.group(number, group, worker);
         });
         groups
     }
@@ -217,31 +176,20 @@ impl<'a> Fit<'a> {
         for group in &self.groups[..groups] {
             add(&mut theta, &group.theta, 1.0);
             let dim = learned.plan.dim() + 1;
-            each_row(&group.rows, |row, grad| {
-                add(&mut nodes[row as usize * dim..][..dim], grad, 1.0)
-            });
+            group.rows.each(|row, grad| add(&mut nodes[row as usize * dim..][..dim], grad, 1.0));
             loss += group.loss;
             targets += group.targets;
         }
         (loss / targets as f64, theta, nodes)
     }
 
-    /// Deals windows to groups of about the same number of tokens. Returns how many there are of
-    /// both.
+    /// Deals windows to groups. Returns how many there are, and tokens in all.
     fn deal(&mut self, batch: &[usize]) -> (usize, usize) {
-        let count = |window: &usize| self.windows[*window].targets().len();
-        let tokens: usize = batch.iter().map(count).sum();
-        let groups = (tokens / GROUP).clamp(2, GROUPS).min(self.groups.len()).min(batch.len());
-        self.groups.iter_mut().for_each(|group| group.windows.clear());
-        let (mut dealt, mut at) = (0, 0);
-        for window in batch {
-            self.groups[at].windows.push(*window);
-            dealt += self.windows[*window].targets().len();
-            if dealt * groups >= tokens * (at + 1) && at + 1 < groups {
-                at += 1;
-            }
-        }
-        (groups, tokens)
+        let tokens = |window: usize| self.windows[window].targets().len();
+        let dealt = deal(batch, tokens, self.groups.len());
+        let (count, all) = (dealt.len(), batch.iter().map(|window| tokens(*window)).sum());
+        self.groups.iter_mut().zip(dealt).for_each(|(group, windows)| group.windows = windows);
+        (count, all)
     }
 
     /// Makes all rows current that will be read.
@@ -273,12 +221,6 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Makes all rows current.
-    fn settle_all(&mut self, learned: &mut Learned) {
-        let dim = learned.plan.dim() + 1;
-        (0..learned.tree.rows()).for_each(|row| self.nodes.settle(row, &mut learned.nodes, dim));
-    }
-
     fn update(&mut self, learned: &mut Learned, groups: usize) {
         self.theta.begin(self.recipe.rate);
         self.nodes.begin(self.recipe.rate);
@@ -287,16 +229,34 @@ impl<'a> Fit<'a> {
         // The rows of later groups are added to those of the first.
         let [first, others @ ..] = &mut self.groups[..groups] else { return };
         for other in others {
-            each_row(&other.rows, |row, grad| first.rows.add(row, grad, 1.0));
+            other.rows.each(|row, grad| first.rows.add(row, grad, 1.0));
         }
         let nodes = &mut self.nodes;
-        each_row(&first.rows, |row, grad| nodes.row(row as usize, &mut learned.nodes, grad));
+        first.rows.each(|row, grad| nodes.row(row as usize, &mut learned.nodes, grad));
     }
 }
 
-fn each_row(rows: &Rows, mut to: impl FnMut(u32, &[f32])) {
-    if let Rows::Some { dim, list, grad, .. } = rows {
-        list.iter().zip(grad.chunks_exact(*dim)).for_each(|(row, grad)| to(*row, grad));
+/// A run, and what judges it.
+struct Judged<'a, J> {
+    fit: Fit<'a>,
+    judge: J,
+}
+
+impl<J: Fn(&Learned, &Cases) -> Result<f64>> Learner for Judged<'_, J> {
+    type Learned = Learned;
+
+    fn step(&mut self, learned: &mut Learned, batch: &[usize]) -> (f64, usize) {
+        self.fit.step(learned, batch)
+    }
+
+    fn settle_all(&mut self, learned: &mut Learned) {
+        let (dim, adam) = (learned.plan.dim() + 1, &mut self.fit.nodes);
+        (0..learned.tree.rows()).for_each(|row| adam.settle(row, &mut learned.nodes, dim));
+    }
+
+    fn tell(&self, learned: &Learned, seen: (f64, u64), how: &mut Training<'_>) -> Result<Next> {
+        let by = |cases: &Cases| (self.judge)(learned, cases);
+        how.epoch_by(seen, super::NAME, by, self.fit.recipe.patience)
     }
 }
 

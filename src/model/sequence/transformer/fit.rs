@@ -18,6 +18,8 @@ use crate::{
         train::{
             adam::{Adam, Pace},
             dice::Dice,
+            epochs::{self, Epochs, Learner},
+            groups::{GROUPS, deal, work_on},
             loss::{Against, Negatives, Predicted, Rows, full, pairs, sampled},
         },
         training::{Next, Training},
@@ -49,10 +51,7 @@ impl Recipe {
     }
 }
 
-/// Most groups of a batch, which is how many threads can share it.
-const GROUPS: usize = 8;
-/// Tokens of a group, if there are enough of them; of a micro-batch, if windows are short enough.
-const GROUP: usize = 512;
+/// Tokens of a micro-batch, if windows are short enough.
 const MICRO: usize = 1024;
 /// Most gradients of item rows kept for all groups together, where all rows have one.
 const KEPT: usize = 1 << 26;
@@ -135,38 +134,13 @@ impl<'a> Fit<'a> {
 
     /// Trains, keeping the best by the manners of `how`.
     pub(crate) fn run(
-        mut self,
-        mut transformer: Transformer,
+        self,
+        transformer: Transformer,
         how: &mut Training<'_>,
     ) -> Result<Transformer> {
-        how.begin(self.recipe.epochs)?;
-        let mut order: Vec<usize> = (0..self.windows.len()).collect();
-        let (mut best, mut examples, mut polled) = (None, 0, how.seconds());
-        for epoch in 0..self.recipe.epochs {
-            Dice::new(self.seed, 1_000 + epoch as u64).shuffle(&mut order);
-            let (mut loss, mut targets) = (0.0, 0);
-            for batch in order.chunks(self.recipe.batch) {
-                let (sum, count) = self.step(&mut transformer, batch);
-                loss += sum;
-                targets += count;
-                if how.seconds() > polled + 0.5 {
-                    how.progress.check()?;
-                    polled = how.seconds();
-                }
-            }
-            examples += targets as u64;
-            self.settle_all(&mut transformer);
-            let items = transformer.architecture.items as usize;
-            let mean = loss / targets.max(1) as f64;
-            let manners = (self.recipe.repeats, self.recipe.patience);
-            match how.epoch((mean, examples), (&transformer, items), manners)? {
-                Next::Better => best = how.validation.is_some().then(|| transformer.clone()),
-                Next::Worse => {}
-                Next::Stop => break,
-                Next::StopHere => return Ok(transformer),
-            }
-        }
-        Ok(best.unwrap_or(transformer))
+        let Recipe { epochs, batch, .. } = self.recipe;
+        let plan = Epochs { epochs, windows: self.windows.len(), batch };
+        epochs::run(self, transformer, plan, how)
     }
 
     /// One step of Adam on a batch of windows. Returns the sum of losses and how many there were.
@@ -188,44 +162,20 @@ impl<'a> Fit<'a> {
             seed: self.seed,
             step: self.step,
         };
-        let each = groups.div_ceil(self.workers.len()).max(1);
-        let parts = self.groups[..groups].chunks_mut(each).enumerate().zip(&mut self.workers);
-        std::thread::scope(|scope| {
-            let mut last = None;
-            for ((at, part), worker) in parts {
-                let task = &task;
-                let work = move || {
-                    for (group, number) in part.iter_mut().zip(at * each..) {
-                        task.group(number, group, worker);
-                    }
-                };
-                if let Some(work) = last.replace(work) {
-                    scope.spawn(work);
-                }
-            }
-            if let Some(mut work) = last {
-                work();
-            }
+        work_on(&mut self.groups[..groups], &mut self.workers, |number, group, worker| {
+            task.group(number, group, worker);
         });
         self.update(transformer, groups);
         let groups = &self.groups[..groups];
         (groups.iter().map(|g| g.loss).sum(), groups.iter().map(|g| g.targets).sum())
     }
 
-    /// Deals windows to groups of about the same number of tokens. Returns how many there are.
+    /// Deals windows to groups. Returns how many there are.
     fn deal(&mut self, batch: &[usize]) -> usize {
-        let tokens: usize = batch.iter().map(|window| self.windows[*window].len()).sum();
-        let groups = (tokens / GROUP).clamp(2, GROUPS).min(self.groups.len()).min(batch.len());
-        self.groups.iter_mut().for_each(|group| group.windows.clear());
-        let (mut dealt, mut at) = (0, 0);
-        for window in batch {
-            self.groups[at].windows.push(*window);
-            dealt += self.windows[*window].len();
-            if dealt * groups >= tokens * (at + 1) && at + 1 < groups {
-                at += 1;
-            }
-        }
-        groups
+        let dealt = deal(batch, |window| self.windows[window].len(), self.groups.len());
+        let count = dealt.len();
+        self.groups.iter_mut().zip(dealt).for_each(|(group, windows)| group.windows = windows);
+        count
     }
 
     /// Draws negatives, and makes all rows current that will be read.
@@ -256,16 +206,6 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Makes all rows current.
-    fn settle_all(&mut self, transformer: &mut Transformer) {
-        if !self.recipe.all() {
-            let dim = transformer.architecture.dim as usize;
-            for row in 0..transformer.architecture.rows() {
-                self.items.settle(row, &mut transformer.items, dim);
-            }
-        }
-    }
-
     fn update(&mut self, transformer: &mut Transformer, groups: usize) {
         let threads = self.workers.len();
         self.theta.begin(self.recipe.rate);
@@ -286,16 +226,37 @@ impl<'a> Fit<'a> {
         // The rows of later groups are added to those of the first.
         let [first, others @ ..] = &mut self.groups[..groups] else { return };
         for other in others {
-            let Rows::Some { dim, list, grad, .. } = &other.rows else { continue };
-            for (row, grad) in list.iter().zip(grad.chunks_exact(*dim)) {
-                first.rows.add(*row, grad, 1.0);
+            other.rows.each(|row, grad| first.rows.add(row, grad, 1.0));
+        }
+        let items = &mut self.items;
+        first.rows.each(|row, grad| items.row(row as usize, &mut transformer.items, grad));
+    }
+}
+
+impl Learner for Fit<'_> {
+    type Learned = Transformer;
+
+    fn step(&mut self, transformer: &mut Transformer, batch: &[usize]) -> (f64, usize) {
+        Fit::step(self, transformer, batch)
+    }
+
+    fn settle_all(&mut self, transformer: &mut Transformer) {
+        if !self.recipe.all() {
+            let dim = transformer.architecture.dim as usize;
+            for row in 0..transformer.architecture.rows() {
+                self.items.settle(row, &mut transformer.items, dim);
             }
         }
-        if let Rows::Some { dim, list, grad, .. } = &first.rows {
-            for (row, grad) in list.iter().zip(grad.chunks_exact(*dim)) {
-                self.items.row(*row as usize, &mut transformer.items, grad);
-            }
-        }
+    }
+
+    fn tell(
+        &self,
+        transformer: &Transformer,
+        seen: (f64, u64),
+        how: &mut Training<'_>,
+    ) -> Result<Next> {
+        let items = transformer.architecture.items as usize;
+        how.epoch(seen, (transformer, items), (self.recipe.repeats, self.recipe.patience))
     }
 }
 
