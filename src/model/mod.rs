@@ -7,6 +7,8 @@
 //! | `counting` | methods that count: the floor that the others must beat, and the default |
 //! | `sequence` | item2vec, GRU4Rec, SASRec, BERT4Rec |
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
+//! | `semantic` | codebooks that are learned, decoders, cold start, exports |
+//! | `ranker` | one scorer for all surfaces, and the hook for devices |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
 //! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
@@ -21,6 +23,7 @@ mod counting;
 mod method;
 mod nearest;
 mod operate;
+pub mod ranker;
 pub mod semantic;
 mod sequence;
 mod sequences;

@@ -164,20 +164,29 @@ impl<'a> Training<'a> {
     /// and is asked if there are any.
     pub(crate) fn epoch_by(
         &mut self,
-        (loss, examples): (f64, u64),
+        seen: (f64, u64),
         name: &str,
         judge: impl FnOnce(&Cases) -> Result<f64>,
         patience: usize,
     ) -> Result<Next> {
-        if !loss.is_finite() {
-            let why = "diverged: the loss is not finite. Try a smaller learning rate.";
-            return Err(Error::invalid(format!("training of {name}"), why));
-        }
-        let number = self.curve.len() + 1;
+        finite(seen.0, name)?;
         let ndcg_10 = match self.validation.filter(|cases| !cases.is_empty()) {
             Some(cases) => Some(judge(cases)?),
             None => None,
         };
+        self.epoch_with(seen, name, ndcg_10, patience)
+    }
+
+    /// As [`Training::epoch`], with an NDCG@10 that the trainer knows, if it does.
+    pub(crate) fn epoch_with(
+        &mut self,
+        (loss, examples): (f64, u64),
+        name: &str,
+        ndcg_10: Option<f64>,
+        patience: usize,
+    ) -> Result<Next> {
+        finite(loss, name)?;
+        let number = self.curve.len() + 1;
         self.curve.push(Epoch { number, loss, ndcg_10, examples, seconds: self.seconds() });
         self.progress.advance(1)?;
         let late = self.time_budget.is_some_and(|budget| self.begun.elapsed() >= budget);
@@ -195,5 +204,15 @@ impl<'a> Training<'a> {
             (true, true) => Next::StopHere,
             (false, true) => Next::Stop,
         })
+    }
+}
+
+fn finite(loss: f64, name: &str) -> Result<()> {
+    match loss.is_finite() {
+        true => Ok(()),
+        false => {
+            let why = "diverged: the loss is not finite. Try a smaller learning rate.";
+            Err(Error::invalid(format!("training of {name}"), why))
+        }
     }
 }

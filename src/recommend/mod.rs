@@ -50,7 +50,7 @@ mod summarize;
 pub use candidates::{
     Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
-pub(crate) use counts::{Counting, known_later};
+pub(crate) use counts::{Counting, disk_parts, known_later, prefix};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
 pub use filter::{Cooldown, Excluded, Seen};
@@ -58,6 +58,7 @@ pub use fusion::{Fused, Rrf, Weighted};
 pub use recommender::Recommender;
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
+pub(crate) use score::source_named;
 pub use score::{Hint, Popularity, Recency, Similarity};
 pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};

@@ -1,0 +1,178 @@
+//! Examples: requests, their candidates, and which of them were right.
+
+use super::{assemble::Assembler, batch::RankBatch, features::Features, table::Table};
+use crate::{
+    error::{Error, Result},
+    key::Key,
+    recommend::{Allowed, Candidates, Context, Found, Notes, Recommender, Request},
+    store::{History, HistoryQuery, Snapshot},
+};
+use std::sync::Arc;
+
+/// Lists of candidates with labels, each for a request: what rankers are trained on and judged by.
+///
+/// Features are computed as serving computes them, as of the request's `now`. A label is 0 for wrong and
+/// larger for better; lists without both are of no use to training and are passed over there.
+///
+/// See [`RankModel`](super::RankModel) for an example.
+#[derive(Clone)]
+pub struct Examples {
+    pub(crate) batch: RankBatch,
+    pub(crate) labels: Vec<f32>,
+    from: Option<(Arc<Assembler>, Snapshot)>,
+}
+
+impl std::fmt::Debug for Examples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (lists, candidates) = (self.len(), self.labels.len());
+        f.debug_struct("Examples").field("lists", &lists).field("candidates", &candidates).finish()
+    }
+}
+
+/// The name of the source of candidates that were given.
+const GIVEN: &str = "Given";
+/// How much of a history there is, as recommenders read it.
+const HISTORY_LIMIT: usize = 1000;
+
+impl Examples {
+    /// None yet, of a snapshot.
+    ///
+    /// # Errors
+    /// As declared features that do not fit the schema, or contradict themselves.
+    pub fn new(features: Features, snapshot: &Snapshot) -> Result<Examples> {
+        let assembler = Arc::new(Assembler::new(Arc::new(features), snapshot.schema())?);
+        let names: Vec<&str> = assembler.features.items.iter().map(String::as_str).collect();
+        let table = Arc::new(Table::of(snapshot, &names)?);
+        let (features, dims) = (assembler.features.clone(), assembler.dims.clone());
+        let batch = RankBatch::new(features, dims, Some(table));
+        Ok(Examples { batch, labels: Vec::new(), from: Some((assembler, snapshot.clone())) })
+    }
+
+    /// Of columns that were logged.
+    pub(crate) fn of(batch: RankBatch, labels: Vec<f32>) -> Examples {
+        Examples { batch, labels, from: None }
+    }
+
+    /// Adds a request and its candidates with their labels. Items that are not there are passed over,
+    /// and so are repeats.
+    ///
+    /// # Errors
+    /// `Invalid` for a label that is negative or not finite, or for examples that were logged; and
+    /// whatever serving such a request would return.
+    pub fn push(&mut self, request: &Request, candidates: &[(Key, f32)]) -> Result<()> {
+        let (assembler, snapshot) = self.source()?;
+        let allowed = Allowed::all(&snapshot)?;
+        let mut found = Candidates::default();
+        let mut labels = Vec::with_capacity(candidates.len());
+        let mut into = Found::begin(&allowed, &mut found, GIVEN.into());
+        for (key, label) in candidates {
+            check(*label)?;
+            if let Some(addr) = snapshot.find(key)? {
+                let before = into.len();
+                into.push(addr, 0.0);
+                labels.extend((into.len() > before).then_some(*label));
+            }
+        }
+        found.resolve(&snapshot)?;
+        let history = match request.user {
+            Some(user) => {
+                let query = HistoryQuery::default().as_of(request.now).limit(HISTORY_LIMIT);
+                snapshot.history(user, &query)?
+            }
+            None => History::default(),
+        };
+        let (interests, notes) = (&[][..], &Notes::default());
+        let cx = Context { snapshot: &snapshot, request, history: &history, interests, notes };
+        let previous = vec![0f32; found.len()];
+        assembler.add(&mut self.batch, (&cx, &found), &previous)?;
+        self.labels.extend(labels);
+        Ok(())
+    }
+
+    /// Adds a request and what a recommender finds for it, scored by the scorers it has; `label` says how
+    /// good an item is. Returns how many of the candidates have a label above 0.
+    ///
+    /// # Errors
+    /// As for [`Examples::push`], and those of the recommender.
+    pub fn run(
+        &mut self,
+        recommender: &Recommender,
+        request: &Request,
+        label: impl Fn(&Key) -> f32,
+    ) -> Result<usize> {
+        let (assembler, snapshot) = self.source()?;
+        let runs = recommender.run_to_end(&snapshot, std::slice::from_ref(request))?;
+        let mut good = 0;
+        for run in &runs {
+            let labels: Vec<f32> = run.candidates.keys().iter().map(&label).collect();
+            labels.iter().try_for_each(|label| check(*label))?;
+            let cx = run.context(&snapshot, request);
+            assembler.add(&mut self.batch, (&cx, &run.candidates), &run.scores)?;
+            good += labels.iter().filter(|label| **label > 0.0).count();
+            self.labels.extend(labels);
+        }
+        Ok(good)
+    }
+
+    fn source(&self) -> Result<(Arc<Assembler>, Snapshot)> {
+        self.from.clone().ok_or_else(|| {
+            Error::invalid("examples", "were logged: nothing can be computed for them")
+        })
+    }
+
+    /// How many lists there are.
+    pub fn len(&self) -> usize {
+        self.batch.requests()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The features of all lists.
+    pub fn batch(&self) -> &RankBatch {
+        &self.batch
+    }
+
+    /// The label of each candidate, list by list.
+    pub fn labels(&self) -> &[f32] {
+        &self.labels
+    }
+
+    /// The mean NDCG at `k` of scores over the lists with a label above 0; equal scores are in the order
+    /// of the candidates. Labels are gains. 0 if there is no such list.
+    pub fn ndcg(&self, scores: &[f32], k: usize) -> f64 {
+        let all = self.ndcgs(scores, k);
+        let (sum, count) = all.iter().flatten().fold((0.0, 0), |(sum, n), x| (sum + x, n + 1));
+        if count == 0 { 0.0 } else { sum / f64::from(count) }
+    }
+
+    /// The NDCG at `k` of each list; `None` where no label is above 0.
+    pub fn ndcgs(&self, scores: &[f32], k: usize) -> Vec<Option<f64>> {
+        let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
+        let sum = |gains: &[f32]| -> f64 {
+            let gains = gains.iter().take(k).enumerate();
+            gains.map(|(place, gain)| f64::from(*gain) * discount(place)).sum()
+        };
+        let one = |list: usize| {
+            let range = self.batch.range(list);
+            let (labels, scores) = (&self.labels[range.clone()], scores.get(range)?);
+            let mut order: Vec<usize> = (0..labels.len()).collect();
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            let gains: Vec<f32> = order.iter().map(|at| labels[*at]).collect();
+            let mut best = labels.to_vec();
+            best.sort_by(|a, b| b.total_cmp(a));
+            let most = sum(&best);
+            (most > 0.0).then(|| sum(&gains) / most)
+        };
+        (0..self.len()).map(one).collect()
+    }
+}
+
+fn check(label: f32) -> Result<()> {
+    match label.is_finite() && label >= 0.0 {
+        true => Ok(()),
+        false => Err(Error::invalid("label", format!("is {label}; 0 for wrong, above for right"))),
+    }
+}

@@ -1,0 +1,289 @@
+//! FitRanker: trains a ranker on examples.
+
+use super::{
+    examples::Examples,
+    model::RankModel,
+    net::{Body, Input, Net, Shape},
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Training,
+        train::{
+            adam::{Adam, Pace},
+            epochs::{self, Epochs, Learner},
+            exp::{exp_sub_sum, row_max},
+            groups::{GROUPS, deal, work_on},
+        },
+        training::Next,
+    },
+};
+
+/// What is made small.
+///
+/// ```
+/// use bowerbird::model::ranker::RankLoss;
+/// assert_ne!(RankLoss::Softmax, RankLoss::Logistic);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RankLoss {
+    /// The cross-entropy of the labels, as shares of a list, with the softmax of its scores (ListNet,
+    /// Cao et al. 2007): which of these?
+    Softmax,
+    /// The logistic loss of each candidate, labels above 1 counting as 1: is this one right? Scores are
+    /// log-odds then.
+    Logistic,
+}
+
+/// How to train a ranker.
+///
+/// ```
+/// use bowerbird::model::ranker::{Body, FitRanker};
+/// let fit = FitRanker { epochs: 5, ..FitRanker::of(Body::Mlp { hidden: vec![256, 128] }) };
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitRanker {
+    /// What is computed.
+    pub body: Body,
+    /// How many numbers each vector is projected to, 1 to 1,024.
+    pub width: u32,
+    /// What is made small.
+    pub loss: RankLoss,
+    /// Passes over all lists, at most.
+    pub epochs: usize,
+    /// Lists in a batch.
+    pub batch: usize,
+    /// Adam's step.
+    pub learning_rate: f32,
+    /// Share of each weight that is taken away with each step, times the rate (AdamW, Loshchilov and
+    /// Hutter 2019).
+    pub decay: f32,
+    /// How many epochs may pass without a better one on the validation lists.
+    pub patience: usize,
+}
+
+impl FitRanker {
+    /// With settings that were not tuned: 64 numbers for each vector, softmax.
+    pub fn of(body: Body) -> FitRanker {
+        FitRanker {
+            body,
+            width: 64,
+            loss: RankLoss::Softmax,
+            epochs: 20,
+            batch: 64,
+            learning_rate: 1e-3,
+            decay: 0.01,
+            patience: 3,
+        }
+    }
+
+    /// Trains on lists, and keeps what was best on the validation lists by NDCG@10, if there are any.
+    /// The same lists, options and seed give the same bits, with any number of threads.
+    ///
+    /// # Errors
+    /// `Invalid` for options out of range, for lists of other features, if no list has candidates both
+    /// right and wrong, or if the loss diverges; `Cancelled`.
+    pub fn train(
+        &self,
+        examples: &Examples,
+        validation: Option<&Examples>,
+        how: &mut Training<'_>,
+    ) -> Result<RankModel> {
+        self.check()?;
+        let batch = &examples.batch;
+        if validation.is_some_and(|v| v.batch.features != batch.features) {
+            return Err(Error::invalid("validation", "has other features than the examples"));
+        }
+        let shape = Shape::of(&batch.features, &batch.dims, self.width, self.body.clone());
+        shape.check()?;
+        let lists: Vec<usize> =
+            (0..examples.len()).filter(|list| useful(examples, *list)).collect();
+        if lists.is_empty() {
+            let why = "have no list with a label of 0 and one above: nothing is to be learned";
+            return Err(Error::invalid("examples", why));
+        }
+        let numbers = shape.start(&batch.features, how.seed);
+        let net = Net::new(shape, numbers, scales(examples, &lists))?;
+        let pace = Pace { rate: self.learning_rate, keep: (0.9, 0.999) };
+        let adam = Adam::new(pace, net.numbers.len());
+        let windows = lists.len();
+        let learner = Lists { fit: self, examples, validation, lists, adam, threads: how.threads };
+        let size = Epochs { epochs: self.epochs, windows, batch: self.batch };
+        let net = epochs::run(learner, net, size, how)?;
+        RankModel::new((*batch.features).clone(), net, self.notes(how), how.seed)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |why: String| Err(Error::invalid("options of FitRanker", why));
+        if self.epochs == 0 || self.batch == 0 {
+            return refuse("have no epoch or no list in a batch".into());
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
+            return refuse(format!("have a learning rate of {}", self.learning_rate));
+        }
+        match (0.0..1.0).contains(&self.decay) {
+            true => Ok(()),
+            false => refuse(format!("have a decay of {}; 0 to 1", self.decay)),
+        }
+    }
+
+    fn notes(&self, how: &Training<'_>) -> Vec<(String, String)> {
+        let mut notes = vec![
+            ("method".to_owned(), format!("ranker {}", self.body.tag())),
+            ("options".to_owned(), format!("{self:?}")),
+            ("train_seconds".to_owned(), format!("{:.1}", how.seconds())),
+        ];
+        if let Some(best) = how.curve().iter().filter_map(|epoch| epoch.ndcg_10).reduce(f64::max) {
+            notes.push(("validation_ndcg_10".to_owned(), format!("{best:.4}")));
+        }
+        notes
+    }
+}
+
+/// Whether something can be learned from a list.
+fn useful(examples: &Examples, list: usize) -> bool {
+    let labels = &examples.labels[examples.batch.range(list)];
+    labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0)
+}
+
+/// The mean of each scalar, and one over its deviation; 0 for one that does not vary.
+fn scales(examples: &Examples, lists: &[usize]) -> Vec<(f32, f32)> {
+    let width = examples.batch.features.scalars.len();
+    let mut sums = vec![(0f64, 0f64); width];
+    let mut count = 0f64;
+    for list in lists {
+        let rows = examples.batch.scalars.rows(examples.batch.range(*list));
+        for row in rows.chunks_exact(width.max(1)) {
+            count += 1.0;
+            for (sum, x) in sums.iter_mut().zip(row) {
+                sum.0 += f64::from(*x);
+                sum.1 += f64::from(*x).powi(2);
+            }
+        }
+    }
+    let scale = |(sum, squares): &(f64, f64)| {
+        let mean = sum / count.max(1.0);
+        let spread = (squares / count.max(1.0) - mean * mean).max(0.0).sqrt();
+        let by = if spread > 1e-6 * mean.abs().max(1e-6) { 1.0 / spread } else { 0.0 };
+        (mean as f32, by as f32)
+    };
+    sums.iter().map(scale).collect()
+}
+
+/// Learns from lists.
+struct Lists<'e> {
+    fit: &'e FitRanker,
+    examples: &'e Examples,
+    validation: Option<&'e Examples>,
+    lists: Vec<usize>,
+    adam: Adam,
+    threads: usize,
+}
+
+/// A part of a batch, and what it adds.
+struct Group {
+    lists: Vec<usize>,
+    grads: Vec<f32>,
+    loss: f64,
+}
+
+impl Learner for Lists<'_> {
+    type Learned = Net;
+
+    fn step(&mut self, net: &mut Net, batch: &[usize]) -> (f64, usize) {
+        let examples = self.examples;
+        let lists: Vec<usize> = batch.iter().map(|at| self.lists[*at]).collect();
+        let size = |list: usize| examples.batch.range(list).len();
+        let mut groups: Vec<Group> = deal(&lists, size, GROUPS)
+            .into_iter()
+            .map(|lists| Group { lists, grads: vec![0.0; net.numbers.len()], loss: 0.0 })
+            .collect();
+        let mut workers = vec![(); self.threads.clamp(1, groups.len().max(1))];
+        let (by, learned, loss) = (1.0 / lists.len() as f32, &*net, self.fit.loss);
+        work_on(&mut groups, &mut workers, |_, group, ()| {
+            group.loss = learn(learned, examples, &group.lists, (loss, by), &mut group.grads);
+        });
+        self.adam.begin(self.fit.learning_rate);
+        let keep = 1.0 - self.fit.decay * self.fit.learning_rate;
+        for part in net.parts.iter().filter(|part| part.rows > 1) {
+            net.numbers[part.range()].iter_mut().for_each(|x| *x *= keep);
+        }
+        let grads: Vec<&[f32]> = groups.iter().map(|group| &group.grads[..]).collect();
+        self.adam.all(&mut net.numbers, &grads, self.threads);
+        (groups.iter().map(|group| group.loss).sum(), lists.len())
+    }
+
+    fn settle_all(&mut self, _: &mut Net) {}
+
+    fn tell(&self, net: &Net, seen: (f64, u64), how: &mut Training<'_>) -> Result<Next> {
+        let ndcg = self.validation.map(|lists| lists.ndcg(&net.scores(&lists.batch), 10));
+        how.epoch_with(seen, "a ranker", ndcg, self.fit.patience)
+    }
+}
+
+impl Net {
+    /// The scores of all candidates of a batch, a thousand lists at a time.
+    pub(super) fn scores(&self, batch: &super::RankBatch) -> Vec<f32> {
+        let mut scores = vec![0f32; batch.len()];
+        let lists: Vec<usize> = (0..batch.requests()).collect();
+        for some in lists.chunks(64) {
+            let input = Input::some(batch, some);
+            let rows = batch.range(some[0]).start..batch.range(some[some.len() - 1]).end;
+            let flags = input.flags();
+            self.forward(&input, flags, &mut scores[rows]);
+        }
+        scores
+    }
+}
+
+/// Adds the gradients of some lists, each `by` times, and returns the sum of their losses.
+pub(super) fn learn(
+    net: &Net,
+    examples: &Examples,
+    lists: &[usize],
+    (loss, by): (RankLoss, f32),
+    grads: &mut [f32],
+) -> f64 {
+    let input = Input::some(&examples.batch, lists);
+    let mut scores = vec![0f32; input.candidates()];
+    let trace = net.forward(&input, input.flags(), &mut scores);
+    let mut sum = 0.0;
+    for (list, range) in lists.iter().zip(&input.ranges) {
+        let labels = &examples.labels[examples.batch.range(*list)];
+        let scores = &mut scores[range.clone()];
+        sum += match loss {
+            RankLoss::Softmax => softmax(scores, labels, by),
+            RankLoss::Logistic => logistic(scores, labels, by),
+        };
+    }
+    net.backward(&input, &trace, &scores, grads);
+    sum
+}
+
+/// Turns scores into gradients, and returns the loss.
+fn softmax(scores: &mut [f32], labels: &[f32], by: f32) -> f64 {
+    let total: f32 = labels.iter().sum();
+    let max = row_max(scores);
+    let before = scores.to_vec();
+    let sum = exp_sub_sum(scores, max);
+    let mut loss = 0.0;
+    for ((grad, label), score) in scores.iter_mut().zip(labels).zip(&before) {
+        let share = label / total;
+        loss += f64::from(share) * f64::from(sum.ln() + max - score);
+        *grad = by * (*grad / sum - share);
+    }
+    loss
+}
+
+fn logistic(scores: &mut [f32], labels: &[f32], by: f32) -> f64 {
+    let count = labels.len() as f64;
+    let mut loss = 0.0;
+    for (score, label) in scores.iter_mut().zip(labels) {
+        let (x, y) = (f64::from(*score), f64::from(label.min(1.0)));
+        loss += (x.max(0.0) - x * y + (-x.abs()).exp().ln_1p()) / count;
+        let p = 1.0 / (1.0 + (-x).exp());
+        *score = by * ((p - y) / count) as f32;
+    }
+    loss
+}
