@@ -30,6 +30,8 @@ pub struct Request {
     pub now: Timestamp,
     /// For operators that draw lots.
     pub seed: u64,
+    /// Its own number, if the caller has one: events name it, and what is logged is found by it.
+    pub id: Option<u64>,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
             exclude: Vec::new(),
             now,
             seed: 0,
+            id: None,
         }
     }
 
@@ -80,6 +83,12 @@ impl Request {
     /// With a seed for operators that draw lots.
     pub fn seed(mut self, seed: u64) -> Request {
         self.seed = seed;
+        self
+    }
+
+    /// With a number of its own, which [`Event::request`](crate::Event::request) names, too.
+    pub fn id(mut self, id: u64) -> Request {
+        self.id = Some(id);
         self
     }
 }

@@ -23,6 +23,7 @@ mod memory_limits;
 mod models;
 mod operators;
 mod oracle;
+mod ranker;
 mod replay;
 mod rqvae;
 mod search;

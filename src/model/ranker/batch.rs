@@ -224,6 +224,44 @@ impl RankBatch {
         self.cancelled.of.lock().push(other.cancelled.clone());
     }
 
+    /// The same columns, without requests.
+    pub(crate) fn of_none(&self) -> RankBatch {
+        let table = match &self.items {
+            Items::Rows(table, ..) => Some(table.clone()),
+            Items::Dense(_) => None,
+        };
+        RankBatch::new(self.features.clone(), self.dims.clone(), table)
+    }
+
+    /// The same, with vectors where rows were.
+    pub(crate) fn dense(mut self) -> RankBatch {
+        if let Items::Rows(..) = self.items {
+            let mut columns: Vec<Cells> =
+                self.dims.items.iter().map(|dim| Cells::new(*dim as usize)).collect();
+            for (slot, cells) in columns.iter_mut().enumerate() {
+                (0..self.len()).for_each(|row| cells.push(self.item(slot, row)));
+            }
+            self.items = Items::Dense(columns);
+        }
+        self
+    }
+
+    /// Some candidates of a batch of one request, with vectors.
+    pub(crate) fn only(&self, rows: &[usize]) -> RankBatch {
+        let pick = |cells: &Cells| {
+            let mut some = Cells::new(cells.dim);
+            rows.iter().for_each(|row| some.push(cells.vector(*row)));
+            some
+        };
+        let mut some = self.clone().dense();
+        if let Items::Dense(columns) = &mut some.items {
+            columns.iter_mut().for_each(|cells| *cells = pick(cells));
+        }
+        some.scalars = pick(&some.scalars);
+        some.starts = vec![0, rows.len() as u32];
+        some
+    }
+
     /// One of its requests alone.
     pub(crate) fn request(&self, request: usize) -> RankBatch {
         let rows = self.range(request);

@@ -105,7 +105,7 @@ impl Examples {
         let mut good = 0;
         for run in &runs {
             let labels: Vec<f32> = run.candidates.keys().iter().map(&label).collect();
-            labels.iter().try_for_each(|label| check(*label))?;
+            check_all(&labels)?;
             let cx = run.context(&snapshot, request);
             assembler.add(&mut self.batch, (&cx, &run.candidates), &run.scores)?;
             good += labels.iter().filter(|label| **label > 0.0).count();
@@ -168,6 +168,10 @@ impl Examples {
         };
         (0..self.len()).map(one).collect()
     }
+}
+
+pub(super) fn check_all<'l>(labels: impl IntoIterator<Item = &'l f32>) -> Result<()> {
+    labels.into_iter().try_for_each(|label| check(*label))
 }
 
 fn check(label: f32) -> Result<()> {

@@ -7,10 +7,14 @@
 //! | `cells`, `table`, `batch` | those columns |
 //! | `hook` | [`Ranker`] and [`Device`]: the door to everything that can score |
 //! | `cpu`, `net` | the rankers that are built in |
+//! | `rank` | the operator |
+//! | `run`, `batcher` | asking a ranker: alone or with others, with a deadline, whatever it does |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
+//! | `served` | features as they were served, to train on exactly those |
 
 mod assemble;
 mod batch;
+mod batcher;
 mod cells;
 mod cpu;
 mod examples;
@@ -19,13 +23,19 @@ mod fit;
 mod hook;
 mod model;
 mod net;
+mod rank;
+mod run;
+mod served;
 mod table;
 
 pub use batch::RankBatch;
+pub use batcher::Batching;
 pub use examples::Examples;
 pub use features::{Features, Role, Scalar};
 pub use fit::{FitRanker, RankLoss};
 pub use hook::{Cpu, Device, Ranker};
 pub use model::RankModel;
 pub use net::Body;
+pub use rank::Rank;
+pub use served::{Served, ServedLog};
 pub use table::Table;

@@ -172,7 +172,7 @@ impl Net {
                 row.fill(0.0);
             }
         }
-        let dim = numbers.len().checked_div(count).unwrap_or(0);
+        let dim = self.part(weight).len() / p;
         let from = Matrix::new(numbers, count, dim);
         gemm(1.0, from.t(), Matrix::new(&by, count, p), 1.0, &mut grads[self.range(weight)]);
     }

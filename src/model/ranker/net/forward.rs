@@ -69,9 +69,9 @@ impl Net {
             Column::Projected(rows) => return rows.clone(),
             Column::Raw(numbers, present) => (numbers, present),
         };
-        let (p, weight, null) = (self.shape.p(), self.matrix(weight), self.part(null));
+        let (p, null) = (self.shape.p(), self.part(null));
+        let (dim, weight) = (self.part(weight).len() / p, self.matrix(weight));
         let mut rows = vec![0f32; present.len() * p];
-        let dim = numbers.len().checked_div(present.len()).unwrap_or(0);
         gemm(1.0, Matrix::new(numbers, present.len(), dim), weight, 0.0, &mut rows);
         for (row, there) in rows.chunks_exact_mut(p).zip(present.iter()) {
             if *there == 0 {

@@ -1,1 +1,193 @@
-//! Tests of the networks.
+//! Tests of the networks: gradients, and that company changes nothing.
+
+use super::*;
+use crate::{
+    db::Db,
+    item::{Event, Item},
+    key::{Key, Timestamp},
+    model::{
+        ranker::{
+            Cpu, Device, Examples, Features, RankBatch, RankLoss, RankModel, Ranker, Role, Scalar,
+            fit::learn,
+        },
+        train::dice::Dice,
+    },
+    recommend::Request,
+    schema::{Metric, Schema},
+};
+use std::sync::Arc;
+
+fn features() -> Features {
+    Features::new()
+        .tasks(["search", "similar"])
+        .user("text", 5)
+        .query("text")
+        .source("image")
+        .item("text")
+        .item("image")
+        .history("text", 3)
+        .scalar(Scalar::Popularity { kinds: vec!["view".into()], half_life: None })
+        .scalar(Scalar::Similarity { role: Role::Query, space: "text".into() })
+}
+
+/// Lists of random items, some without a vector, for users with and without a history.
+fn examples() -> Examples {
+    let schema =
+        Schema::new().space("text", 6, Metric::Cosine).space("image", 4, Metric::Dot).event("view");
+    let db = Db::in_memory(schema).unwrap();
+    let mut dice = Dice::new(3, 0);
+    let vector =
+        |dice: &mut Dice, dim: usize| -> Vec<f32> { (0..dim).map(|_| dice.normal()).collect() };
+    for id in 0..30u64 {
+        let mut item = Item::new(id);
+        if id % 5 != 0 {
+            item = item.vector("text", vector(&mut dice, 6));
+        }
+        if id % 3 != 0 {
+            item = item.vector("image", vector(&mut dice, 4));
+        }
+        db.batch().put(item).commit().unwrap();
+        let user = dice.below(4) as u64;
+        db.batch().event(Event::new(user, id, "view", Timestamp(id as i64))).commit().unwrap();
+    }
+    let mut examples = Examples::new(features(), &db.snapshot()).unwrap();
+    for list in 0..9u64 {
+        let mut request =
+            Request::new(5, Timestamp(100)).task(["search", "similar"][list as usize % 2]);
+        if list % 3 != 0 {
+            request = request.user(list % 6);
+        }
+        if list % 4 != 0 {
+            request = request.query("text", vector(&mut dice, 6));
+        }
+        if list % 2 == 0 {
+            request = request.item(list + 1);
+        }
+        let many = 2 + dice.below(5) as u64;
+        let label = |at: u64| if at == 0 { 1.0 } else { 0.0 };
+        let candidates: Vec<(Key, f32)> =
+            (0..many).map(|at| (Key::Id((list * 7 + at * 3) % 30), label(at))).collect();
+        examples.push(&request, &candidates).unwrap();
+    }
+    examples
+}
+
+fn bodies() -> Vec<Body> {
+    vec![
+        Body::Mlp { hidden: vec![7, 5] },
+        Body::Dcn { layers: 2, rank: 3, hidden: vec![6] },
+        Body::Attention { heads: 2, hidden: vec![6, 3] },
+    ]
+}
+
+/// A net with parameters that are all of some size, nulls and biases too.
+fn net(examples: &Examples, body: Body, seed: u64) -> Net {
+    let batch = &examples.batch;
+    let shape = Shape::of(&batch.features, &batch.dims, 4, body);
+    let mut dice = Dice::new(seed, 1);
+    let numbers =
+        shape.start(&batch.features, seed).iter().map(|x| x + 0.1 * dice.normal()).collect();
+    Net::new(shape, numbers, vec![(0.5, 1.5), (0.0, 2.0)]).unwrap()
+}
+
+/// Goal: gradients are what differences say, of every body and loss, with vectors, histories and
+/// queries that are missing.
+#[test]
+fn gradients_are_differences() {
+    let examples = examples();
+    let lists: Vec<usize> = (0..examples.len()).collect();
+    for body in bodies() {
+        for loss in [RankLoss::Softmax, RankLoss::Logistic] {
+            let net = net(&examples, body.clone(), 5);
+            let mut grads = vec![0f32; net.numbers.len()];
+            learn(&net, &examples, &lists, (loss, 1.0), &mut grads);
+            let at_all =
+                |net: &Net| learn(net, &examples, &lists, (loss, 1.0), &mut vec![0.0; grads.len()]);
+            for part in &net.parts {
+                let (mut difference, mut along) = (0f64, 0f64);
+                let mut dice = Dice::new(9, part.at as u64);
+                let way: Vec<f32> = part.range().map(|_| dice.normal()).collect();
+                let length = way.iter().map(|x| x * x).sum::<f32>().sqrt();
+                let step = 5e-4 / length;
+                for sign in [1.0, -1.0] {
+                    let mut moved = net.clone();
+                    let numbers = moved.numbers[part.range()].iter_mut().zip(&way);
+                    numbers.for_each(|(x, way)| *x += sign * step * way);
+                    difference += f64::from(sign) * at_all(&moved);
+                }
+                difference /= f64::from(2.0 * step);
+                for (grad, way) in grads[part.range()].iter().zip(&way) {
+                    along += f64::from(grad * way);
+                }
+                let close = (difference - along).abs() < 0.03 * along.abs().max(0.3);
+                assert!(close, "{body:?} {loss:?} {}: {difference} for {along}", part.name);
+            }
+        }
+    }
+}
+
+fn model(examples: &Examples, body: Body) -> Arc<RankModel> {
+    let net = net(examples, body, 6);
+    Arc::new(RankModel::new((*examples.batch.features).clone(), net, vec![], 0).unwrap())
+}
+
+fn scores(ranker: &dyn Ranker, batch: &RankBatch) -> Vec<f32> {
+    let mut scores = vec![f32::NAN; batch.len()];
+    ranker.rank(batch, &mut scores).unwrap();
+    scores
+}
+
+/// Goal: a request has the same scores, bit for bit, alone and with others, by vectors, by rows of a table
+/// and by rows of a table that was taken in before.
+#[test]
+fn company_and_residence_change_no_bit() {
+    let examples = examples();
+    for body in bodies() {
+        let model = model(&examples, body);
+        let rows = &examples.batch;
+        let (table, _) = rows.rows().unwrap();
+        let plain = Cpu.load(&model).unwrap();
+        let want = scores(&*plain, rows);
+        let holding = Cpu.load(&model).unwrap();
+        assert!(holding.hold(table).unwrap());
+        assert_eq!(scores(&*holding, rows), want);
+        assert_eq!(scores(&*plain, &rows.clone().dense()), want);
+        assert_eq!(model.net.scores(rows), want);
+        let mut together = rows.of_none();
+        for request in 0..rows.requests() {
+            let one = rows.request(request);
+            assert_eq!(scores(&*plain, &one), want[rows.range(request)]);
+            assert_eq!(scores(&*plain, &one.dense()), want[rows.range(request)]);
+            together.append(&rows.request(request));
+        }
+        assert_eq!(scores(&*holding, &together), want);
+    }
+}
+
+/// Goal: what is saved elsewhere and read again says the same; files that do not fit are refused.
+#[test]
+fn files_are_read_as_written() {
+    let examples = examples();
+    for body in bodies() {
+        let model = model(&examples, body);
+        let (weights, manifest) = model.export().unwrap();
+        let again = RankModel::import(&weights, &manifest).unwrap();
+        assert_eq!(again.net.numbers, model.net.numbers);
+        assert_eq!(again.net.scores(&examples.batch), model.net.scores(&examples.batch));
+        for (from, to) in [
+            ("\"width\":4", "\"width\":5"),
+            ("\"width\":4", "\"width\":0"),
+            ("\"format\":1", "\"format\":2"),
+            ("\"Id\"", "\"Od\""),
+            ("bowerbird-ranker", "another"),
+            ("\"search\",", ""),
+            ("1.5", "1e39"),
+        ] {
+            let other = manifest.replace(from, to);
+            assert!(other == manifest || RankModel::import(&weights, &other).is_err(), "{from}");
+        }
+        for cut in [0, 7, 8, 40, weights.len() / 2, weights.len() - 1] {
+            assert!(RankModel::import(&weights[..cut], &manifest).is_err());
+        }
+    }
+}
