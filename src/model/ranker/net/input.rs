@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
                 (0..batch.features.items.len()).map(|at| Column::Projected(projected(at))).collect()
             }
             (_, None) => (0..batch.features.items.len())
-                .map(|slot| gathered(batch, slot, &[0..batch.len()]))
+                .map(|slot| gathered(batch, slot, std::slice::from_ref(&(0..batch.len()))))
                 .collect(),
         };
         Input {

@@ -1,0 +1,172 @@
+//! Lists of candidates with labels, by surface and by what they are for.
+
+use crate::{
+    Outcome,
+    data::Data,
+    shop::{HELD, Part, Shop, part_of_query},
+};
+use bowerbird::{model::ranker::*, recommend::*, *};
+use std::{collections::BTreeSet, fmt};
+
+/// The surfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Search,
+    Similar,
+    ForYou,
+}
+
+pub(crate) const TASKS: [&str; 3] = ["search", "similar", "for-you"];
+const ALL: [Task; 3] = [Task::Search, Task::Similar, Task::ForYou];
+/// Lists of one surface to train on, at most.
+const MOST: usize = 5_000;
+/// What is after this many steps still goes with a movie.
+const NEAR: usize = 3;
+
+/// For each use, the lists of all surfaces, and those of each alone.
+pub(crate) struct Lists {
+    pub(crate) train: Three,
+    pub(crate) choose: Three,
+    pub(crate) judge: Three,
+    /// The same without the task.
+    pub(crate) blind: [Examples; 3],
+}
+
+pub(crate) struct Three {
+    pub(crate) all: Examples,
+    pub(crate) each: [Examples; 3],
+    /// Of the lists of all, the surface.
+    pub(crate) tasks: Vec<Task>,
+}
+
+impl fmt::Debug for Lists {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = |three: &Three| three.each.iter().map(Examples::len).collect::<Vec<_>>();
+        write!(
+            f,
+            "lists of search, similar, for-you: {:?} to train on, {:?} to choose by, {:?} to judge",
+            sizes(&self.train),
+            sizes(&self.choose),
+            sizes(&self.judge)
+        )
+    }
+}
+
+/// What a ranker looks at.
+pub(crate) fn features(tasks: bool) -> Features {
+    let mut features = Features::new()
+        .user("text", 20)
+        .query_or_source("text")
+        .source("text")
+        .item("text")
+        .history("text", 20);
+    if tasks {
+        features = features.tasks(TASKS);
+    }
+    for role in [Role::User, Role::Query, Role::Source] {
+        features = features.scalar(Scalar::Similarity { role, space: "text".into() });
+    }
+    for source in [
+        "Search",
+        "SimilarTo(text)",
+        "SimilarItems(rules)",
+        "NextItems(rules)",
+        "NearInterests(text)",
+    ] {
+        features = features.scalar(Scalar::Hint { source: source.into() });
+        features = features.scalar(Scalar::Place { source: source.into() });
+    }
+    for (name, otherwise) in [("seen", 0.0), ("votes", 0.0), ("year", 1990.0)] {
+        features = features.scalar(Scalar::Attr { name: name.into(), otherwise });
+    }
+    features.scalar(Scalar::Previous).scalar(Scalar::Experience)
+}
+
+/// A request, and what is right for it.
+type Question = (Task, Request, BTreeSet<Key>);
+
+impl Lists {
+    pub(crate) fn gather(shop: &Shop, data: &Data) -> Outcome<Lists> {
+        let snapshot = shop.db.snapshot();
+        let recommender = shop.recommender();
+        let fill = |part: Part, most: usize, tasks: bool| -> Outcome<Three> {
+            let none = || Examples::new(features(tasks), &snapshot);
+            let (mut all, mut each) = (none()?, [none()?, none()?, none()?]);
+            let mut of = Vec::new();
+            for task in ALL {
+                for (task, request, right) in
+                    questions_of(shop, data, part, task).into_iter().take(most)
+                {
+                    let label = |key: &Key| if right.contains(key) { 1.0 } else { 0.0 };
+                    all.run(&recommender, &request, label)?;
+                    each[task as usize].run(&recommender, &request, label)?;
+                    of.push(task);
+                }
+            }
+            Ok(Three { all, each, tasks: of })
+        };
+        let blind = |part, most| -> Outcome<Examples> { Ok(fill(part, most, false)?.all) };
+        Ok(Lists {
+            train: fill(Part::Train, MOST, true)?,
+            choose: fill(Part::Choose, usize::MAX, true)?,
+            judge: fill(Part::Judge, usize::MAX, true)?,
+            blind: [
+                blind(Part::Train, MOST)?,
+                blind(Part::Choose, usize::MAX)?,
+                blind(Part::Judge, usize::MAX)?,
+            ],
+        })
+    }
+}
+
+/// All questions of a surface that are for one use, in an order that has nothing to do with them.
+fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Question> {
+    let mut questions: Vec<Question> = Vec::new();
+    if task == Task::Search {
+        for (at, query) in
+            data.queries.iter().enumerate().filter(|(at, _)| part_of_query(*at) == part)
+        {
+            let request = Request::new(10, Timestamp::MAX).query("text", query.vector.clone());
+            let right = query.judged.iter().filter(|judged| judged.1);
+            let right = right.map(|judged| Key::Id(judged.0)).collect();
+            questions.push((task, request.id(at as u64).task(TASKS[0]), right));
+        }
+        return questions;
+    }
+    for (user, _) in shop.users.iter().filter(|user| user.1 == part) {
+        let list = &data.users[*user as usize];
+        let known = list.len() - HELD;
+        if task == Task::ForYou {
+            // To train, earlier moments of a user, too.
+            let moments = if part == Part::Train { 3 } else { 1 };
+            for back in 0..moments.min(known / HELD) {
+                let cut = known - back * HELD;
+                let request = Request::new(10, Timestamp(cut as i64 - 1)).user(*user);
+                let right = BTreeSet::from([Key::Id(list[cut])]);
+                questions.push((task, request.task(TASKS[2]), right));
+            }
+            continue;
+        }
+        let pairs = if part == Part::Train { 3 } else { 1 };
+        for step in 0..pairs {
+            let at = known - 1 + step.min(HELD - 1);
+            let next = &list[at + 1..(at + 1 + NEAR).min(list.len())];
+            let request = Request::new(10, Timestamp::MAX).item(list[at]);
+            let right = next.iter().map(|movie| Key::Id(*movie)).collect();
+            questions.push((task, request.task(TASKS[1]), right));
+        }
+    }
+    questions
+}
+
+/// One question of each surface, to show.
+pub(crate) fn questions(shop: &Shop, data: &Data) -> Vec<(Task, Request, String)> {
+    let first = |task| questions_of(shop, data, Part::Judge, task).into_iter().next();
+    let said = |request: &Request| match (&request.query, &request.item, request.user) {
+        (Some(_), _, _) => data.queries[request.id.unwrap_or(0) as usize].text.clone(),
+        (_, Some(item), _) => data.title(item).to_owned(),
+        (_, _, user) => format!("user {}", user.map_or(0, |user| user.0)),
+    };
+    let all = ALL.into_iter().filter_map(first);
+    all.map(|(task, request, _)| (task, request.clone(), said(&request))).collect()
+}
