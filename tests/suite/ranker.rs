@@ -189,7 +189,8 @@ fn the_order_before_is_kept() {
 fn a_sleeping_ranker_holds_nobody_hostage() {
     let (db, deadline) = (db(), Duration::from_millis(60));
     let long = Duration::from_millis(1500);
-    let recommender = &with(odd(Deed::Sleep(long)).0.deadline(deadline));
+    let batching = Batching { calls: 1, threads: 8, ..Batching::default() };
+    let recommender = &with(odd(Deed::Sleep(long)).0.batched(batching).deadline(deadline));
     let snapshot = &db.snapshot();
     recommender.run(snapshot, &request(false)).unwrap();
     std::thread::scope(|scope| {
@@ -231,8 +232,8 @@ fn a_sleeping_ranker_holds_nobody_hostage() {
 fn requests_of_many_threads_are_put_together() {
     let db = db();
     let (rank, calls, largest) = odd(Deed::Panic);
-    let batching =
-        Batching { candidates: 400, wait: Duration::from_millis(5), ..Batching::default() };
+    let wait = Duration::from_millis(5);
+    let batching = Batching { candidates: 400, wait, calls: 1, ..Batching::default() };
     let recommender = &with(rank.batched(batching));
     let snapshot = &db.snapshot();
     std::thread::scope(|scope| {

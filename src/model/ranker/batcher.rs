@@ -30,13 +30,18 @@ pub struct Batching {
     pub wait: Duration,
     /// Most requests that wait; others are not scored, and say so.
     pub waiting: usize,
+    /// How many calls may go on at once: one for each core on the processor; one or two for a device that
+    /// likes large batches.
+    pub calls: usize,
     /// Most threads that call rankers, those that a ranker keeps too long among them.
     pub threads: usize,
 }
 
 impl Default for Batching {
     fn default() -> Batching {
-        Batching { candidates: 8192, wait: Duration::ZERO, waiting: 1024, threads: 8 }
+        let calls = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = calls.saturating_add(8);
+        Batching { candidates: 8192, wait: Duration::ZERO, waiting: 1024, calls, threads }
     }
 }
 
@@ -83,9 +88,11 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Threads that are there, and those of them that a ranker has kept for too long.
+    /// Threads that are there; those of them that a ranker has kept for too long, and those that wait
+    /// for jobs.
     threads: usize,
     stuck: usize,
+    idle: usize,
     closed: bool,
 }
 
@@ -139,7 +146,7 @@ impl Batcher {
             return Err(format!("was not asked: {} requests wait already", queue.jobs.len()));
         }
         queue.jobs.push_back(job);
-        if queue.threads == queue.stuck && !self.spawn(&mut queue) {
+        if !self.spawn(&mut queue) && queue.threads == queue.stuck {
             queue.jobs.pop_back();
             return Err("was not asked: all threads are kept by rankers that do not return".into());
         }
@@ -155,13 +162,15 @@ impl Batcher {
             return;
         }
         queue.stuck += 1;
-        if !queue.jobs.is_empty() && queue.threads == queue.stuck {
-            self.spawn(&mut queue);
-        }
+        self.spawn(&mut queue);
     }
 
+    /// Another thread, if there is work for one and one more is allowed.
     fn spawn(&self, queue: &mut Queue) -> bool {
-        if queue.threads >= self.shared.batching.threads.max(1) {
+        let Batching { calls, threads, .. } = self.shared.batching;
+        let busy = queue.threads - queue.stuck;
+        if queue.jobs.len() <= queue.idle || busy >= calls.max(1) || queue.threads >= threads.max(1)
+        {
             return false;
         }
         let shared = self.shared.clone();
@@ -181,7 +190,7 @@ impl Shared {
             if call.overdue.swap(true, Ordering::Relaxed) {
                 queue.stuck -= 1;
                 // Another thread has taken the place of this one.
-                if queue.threads > queue.stuck + 1 {
+                if queue.threads - queue.stuck > self.batching.calls.max(1) {
                     break;
                 }
             }
@@ -199,7 +208,11 @@ impl Shared {
             match queue.jobs.pop_front() {
                 Some(job) if job.batch.cancelled() => {}
                 Some(job) => break job,
-                None => self.come.wait(&mut queue),
+                None => {
+                    queue.idle += 1;
+                    self.come.wait(&mut queue);
+                    queue.idle -= 1;
+                }
             }
         };
         let most = self.batching.candidates;
