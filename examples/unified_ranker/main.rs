@@ -71,6 +71,34 @@ fn main() -> Outcome<()> {
     let lists = Lists::gather(&shop, &data)?;
     println!("{lists:?}, gathered in {:.1?}", begin.elapsed());
 
+    if std::env::var("TRY").is_ok() {
+        for (w, h, lr, decay, batch) in [
+            (32, vec![128, 64], 1e-3, 0.01, 32),
+            (32, vec![128, 64], 1e-3, 0.3, 32),
+            (32, vec![128, 64], 3e-4, 0.1, 32),
+            (64, vec![256, 128], 5e-4, 0.1, 32),
+            (16, vec![64, 32], 1e-3, 0.1, 32),
+            (32, vec![128, 64], 1e-3, 0.1, 128),
+        ] {
+            for mlp in [false, true] {
+                let body = if mlp {
+                    Body::Mlp { hidden: h.clone() }
+                } else {
+                    Body::Attention { heads: 2, hidden: h.clone() }
+                };
+                let f = FitRanker {
+                    width: w,
+                    learning_rate: lr,
+                    decay,
+                    batch,
+                    ..FitRanker { epochs: args.epochs, ..FitRanker::of(body) }
+                };
+                print!("{w} {h:?} {lr} {decay} {batch} mlp {mlp}:");
+                judge::tries(&lists, &f)?;
+            }
+        }
+        return Ok(());
+    }
     let mut runs = Vec::new();
     for seed in 1..=args.seeds {
         let run = judge::run(&lists, &fit(&args), seed, args.threads)?;

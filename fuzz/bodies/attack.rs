@@ -235,3 +235,31 @@ pub fn work(dir: &Fault, mode: IoMode) -> Result<()> {
     drop(db.stats());
     first
 }
+
+/// A few bytes of a file set, left out, doubled or put in; or its end is lost.
+pub fn changed(sound: &[u8], choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut bytes = sound.to_vec();
+    for _ in 0..choices.byte() % 5 {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = choices.below(bytes.len());
+        match choices.byte() % 6 {
+            0 => bytes[at] = choices.byte(),
+            1 => bytes[at] ^= 1 << (choices.byte() % 8),
+            2 => drop(bytes.remove(at)),
+            3 => bytes.insert(at, choices.byte()),
+            // A digit more or less is another size, which a byte at random is seldom.
+            4 => match bytes[at..].iter().position(u8::is_ascii_digit) {
+                Some(digit) => bytes[at + digit] = b'0' + choices.byte() % 10,
+                None => bytes.truncate(at),
+            },
+            _ => {
+                let until = bytes.len().min(at + usize::from(choices.byte()));
+                let part = bytes[at..until].to_vec();
+                bytes.splice(at..at, part);
+            }
+        }
+    }
+    bytes
+}

@@ -13,6 +13,7 @@ pub mod model_artifact;
 pub mod open_dir;
 pub mod postings;
 pub mod query_api;
+pub mod ranker_files;
 pub mod seal;
 pub mod segment_footer;
 pub mod semantic_ids;

@@ -87,6 +87,7 @@ bodies! {
     any_model_is_survived: sequence_model, 4000;
     any_semantic_ids_are_survived: semantic_ids, 4000;
     any_index_is_a_codebook_or_an_error: index_json, 20000;
+    any_ranker_and_any_log_is_a_value_or_an_error: ranker_files, 6000;
     // checks: C3 C4 V8
     any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
     // checks: C5

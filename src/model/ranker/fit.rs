@@ -78,7 +78,8 @@ impl FitRanker {
         }
     }
 
-    /// Trains on lists, and keeps what was best on the validation lists by NDCG@10, if there are any.
+    /// Trains on lists, and keeps what was best on the validation lists by NDCG@10, if there are any; each
+    /// task counts the same.
     /// The same lists, options and seed give the same bits, with any number of threads.
     ///
     /// # Errors
@@ -139,6 +140,20 @@ impl FitRanker {
         }
         notes
     }
+}
+
+/// NDCG@10, each task counting the same, however many lists it has.
+fn by_task(lists: &Examples, scores: &[f32]) -> f64 {
+    let mut sums = vec![(0f64, 0f64); lists.batch.features.tasks.len().max(1)];
+    for (mark, task) in lists.ndcgs(scores, 10).iter().zip(lists.batch.tasks()) {
+        if let Some(mark) = mark {
+            let (sum, count) = &mut sums[*task as usize];
+            (*sum, *count) = (*sum + mark, *count + 1.0);
+        }
+    }
+    let means = sums.iter().filter(|sum| sum.1 > 0.0).map(|(sum, count)| sum / count);
+    let (sum, count) = means.fold((0.0, 0.0), |(sum, n), mean| (sum + mean, n + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
 }
 
 /// Whether something can be learned from a list.
@@ -217,7 +232,7 @@ impl Learner for Lists<'_> {
     fn settle_all(&mut self, _: &mut Net) {}
 
     fn tell(&self, net: &Net, seen: (f64, u64), how: &mut Training<'_>) -> Result<Next> {
-        let ndcg = self.validation.map(|lists| lists.ndcg(&net.scores(&lists.batch), 10));
+        let ndcg = self.validation.map(|lists| by_task(lists, &net.scores(&lists.batch)));
         how.epoch_with(seen, "a ranker", ndcg, self.fit.patience)
     }
 }
