@@ -72,13 +72,11 @@ fn main() -> Outcome<()> {
     println!("{lists:?}, gathered in {:.1?}", begin.elapsed());
 
     if std::env::var("TRY").is_ok() {
-        for (w, h, lr, decay, batch) in [
-            (32, vec![128, 64], 1e-3, 0.01, 32),
-            (32, vec![128, 64], 1e-3, 0.3, 32),
-            (32, vec![128, 64], 3e-4, 0.1, 32),
-            (64, vec![256, 128], 5e-4, 0.1, 32),
-            (16, vec![64, 32], 1e-3, 0.1, 32),
-            (32, vec![128, 64], 1e-3, 0.1, 128),
+        for (w, h, lr, decay, batch, dropout) in [
+            (32, vec![128, 64], 5e-4, 0.1, 32, 0.3),
+            (32, vec![128, 64], 3e-4, 0.1, 32, 0.2),
+            (16, vec![128, 64], 5e-4, 0.1, 32, 0.2),
+            (64, vec![256, 64], 3e-4, 0.1, 32, 0.4),
         ] {
             for mlp in [false, true] {
                 let body = if mlp {
@@ -93,7 +91,7 @@ fn main() -> Outcome<()> {
                     batch,
                     ..FitRanker { epochs: args.epochs, ..FitRanker::of(body) }
                 };
-                print!("{w} {h:?} {lr} {decay} {batch} mlp {mlp}:");
+                print!("{w} {h:?} {lr} {decay} {batch} {dropout} mlp {mlp}:");
                 judge::tries(&lists, &f)?;
             }
         }

@@ -5,7 +5,8 @@ use crate::{
     recommend::{Allowed, Context, Found, Retrieve},
 };
 
-/// A retriever that is asked for requests of some tasks only, and finds nothing for others.
+/// A retriever that is asked for requests of some [purposes](crate::recommend::Request::purpose) only, and
+/// finds nothing for others.
 ///
 /// One recommender can so have the sources of all surfaces, and one scorer for all of them. Its name is
 /// that of the retriever.
@@ -45,7 +46,7 @@ impl Retrieve for ForTask {
     }
 
     fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()> {
-        match self.tasks.contains(&cx.request.task) {
+        match self.tasks.iter().any(|task| task == cx.request.purpose()) {
             true => self.source.retrieve(cx, allowed, found),
             false => Ok(()),
         }

@@ -20,7 +20,7 @@ pub struct Request {
     pub item: Option<Key>,
     /// A query: a space and a vector in it.
     pub query: Option<(String, Vec<f32>)>,
-    /// What it is for: "home", "basket". Operators may tell tasks apart.
+    /// What it is for: "home", "basket". Operators may tell tasks apart; see [`Request::purpose`].
     pub task: String,
     /// How many items to return.
     pub limit: usize,
@@ -90,5 +90,16 @@ impl Request {
     pub fn id(mut self, id: u64) -> Request {
         self.id = Some(id);
         self
+    }
+
+    /// Its task; if none is set, what it looks like: "search" with a query, "similar" about an item,
+    /// "for-you" otherwise.
+    pub fn purpose(&self) -> &str {
+        match (&self.query, &self.item) {
+            _ if !self.task.is_empty() => &self.task,
+            (Some(_), _) => "search",
+            (None, Some(_)) => "similar",
+            (None, None) => "for-you",
+        }
     }
 }

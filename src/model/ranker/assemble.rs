@@ -87,7 +87,7 @@ impl Assembler {
     }
 
     fn task(&self, cx: &Context<'_>) -> Result<u32> {
-        let (tasks, asked) = (&self.features.tasks, &cx.request.task);
+        let (tasks, asked) = (&self.features.tasks, cx.request.purpose());
         if tasks.is_empty() {
             return Ok(0);
         }

@@ -144,8 +144,8 @@ impl Features {
         Features::default()
     }
 
-    /// What requests are for; a request of another task is refused. Without this, tasks are not told
-    /// apart.
+    /// What requests are for, by their [purpose](crate::recommend::Request::purpose); one of another is
+    /// refused. Without this, tasks are not told apart.
     pub fn tasks<'t>(mut self, tasks: impl IntoIterator<Item = &'t str>) -> Features {
         self.tasks = tasks.into_iter().map(str::to_owned).collect();
         self

@@ -3,7 +3,7 @@
 use super::{
     examples::Examples,
     model::RankModel,
-    net::{Body, Input, Net, Shape},
+    net::{Body, Dropout, Input, Net, Shape},
 };
 use crate::{
     error::{Error, Result},
@@ -11,6 +11,7 @@ use crate::{
         Training,
         train::{
             adam::{Adam, Pace},
+            dice::Dice,
             epochs::{self, Epochs, Learner},
             exp::{exp_sub_sum, row_max},
             groups::{GROUPS, deal, work_on},
@@ -59,6 +60,8 @@ pub struct FitRanker {
     /// Share of each weight that is taken away with each step, times the rate (AdamW, Loshchilov and
     /// Hutter 2019).
     pub decay: f32,
+    /// Share of the inputs and of what layers say that is left out by chance, 0 to below 1.
+    pub dropout: f32,
     /// How many epochs may pass without a better one on the validation lists.
     pub patience: usize,
 }
@@ -74,6 +77,7 @@ impl FitRanker {
             batch: 64,
             learning_rate: 1e-3,
             decay: 0.01,
+            dropout: 0.1,
             patience: 3,
         }
     }
@@ -109,7 +113,8 @@ impl FitRanker {
         let pace = Pace { rate: self.learning_rate, keep: (0.9, 0.999) };
         let adam = Adam::new(pace, net.numbers.len());
         let windows = lists.len();
-        let learner = Lists { fit: self, examples, validation, lists, adam, threads: how.threads };
+        let (threads, chance) = (how.threads, (how.seed, 0));
+        let learner = Lists { fit: self, examples, validation, lists, adam, threads, chance };
         let size = Epochs { epochs: self.epochs, windows, batch: self.batch };
         let net = epochs::run(learner, net, size, how)?;
         RankModel::new((*batch.features).clone(), net, self.notes(how), how.seed)
@@ -123,9 +128,12 @@ impl FitRanker {
         if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
             return refuse(format!("have a learning rate of {}", self.learning_rate));
         }
-        match (0.0..1.0).contains(&self.decay) {
+        match (0.0..1.0).contains(&self.decay) && (0.0..1.0).contains(&self.dropout) {
             true => Ok(()),
-            false => refuse(format!("have a decay of {}; 0 to 1", self.decay)),
+            false => {
+                let (decay, dropout) = (self.decay, self.dropout);
+                refuse(format!("have a decay of {decay} or a dropout of {dropout}; 0 to 1"))
+            }
         }
     }
 
@@ -194,6 +202,8 @@ struct Lists<'e> {
     lists: Vec<usize>,
     adam: Adam,
     threads: usize,
+    /// The seed of what is dropped, and how many steps there were.
+    chance: (u64, u64),
 }
 
 /// A part of a batch, and what it adds.
@@ -216,8 +226,14 @@ impl Learner for Lists<'_> {
             .collect();
         let mut workers = vec![(); self.threads.clamp(1, groups.len().max(1))];
         let (by, learned, loss) = (1.0 / lists.len() as f32, &*net, self.fit.loss);
-        work_on(&mut groups, &mut workers, |_, group, ()| {
-            group.loss = learn(learned, examples, &group.lists, (loss, by), &mut group.grads);
+        self.chance.1 += 1;
+        let (share, (seed, step)) = (self.fit.dropout, self.chance);
+        work_on(&mut groups, &mut workers, |at, group, ()| {
+            let stream = 1_000_000 + step * GROUPS as u64 + at as u64;
+            let dropout = Dropout { dice: Dice::new(seed, stream), share };
+            let dropout = (share > 0.0).then_some(dropout);
+            let how = (loss, by, dropout);
+            group.loss = learn(learned, examples, &group.lists, how, &mut group.grads);
         });
         self.adam.begin(self.fit.learning_rate);
         let keep = 1.0 - self.fit.decay * self.fit.learning_rate;
@@ -257,12 +273,12 @@ pub(super) fn learn(
     net: &Net,
     examples: &Examples,
     lists: &[usize],
-    (loss, by): (RankLoss, f32),
+    (loss, by, dropout): (RankLoss, f32, Option<Dropout>),
     grads: &mut [f32],
 ) -> f64 {
     let input = Input::some(&examples.batch, lists);
     let mut scores = vec![0f32; input.candidates()];
-    let trace = net.forward(&input, input.flags(), &mut scores);
+    let trace = net.pass(&input, input.flags(), dropout, &mut scores);
     let mut sum = 0.0;
     for (list, range) in lists.iter().zip(&input.ranges) {
         let labels = &examples.labels[examples.batch.range(*list)];

@@ -8,6 +8,7 @@
 //! | `hook` | [`Ranker`] and [`Device`]: the door to everything that can score |
 //! | `cpu`, `net` | the rankers that are built in |
 //! | `rank` | the operator |
+//! | `unified` | the recommender to begin with |
 //! | `run`, `batcher` | asking a ranker: alone or with others, with a deadline, whatever it does |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 //! | `served` | features as they were served, to train on exactly those |
@@ -27,6 +28,7 @@ mod rank;
 mod run;
 mod served;
 mod table;
+mod unified;
 
 pub use batch::RankBatch;
 pub use batcher::Batching;
@@ -39,3 +41,4 @@ pub use net::Body;
 pub use rank::Rank;
 pub use served::{Served, ServedLog};
 pub use table::Table;
+pub use unified::Unified;

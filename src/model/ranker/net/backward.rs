@@ -31,6 +31,10 @@ impl Net {
                 }
             }
         }
+        if let Some((request, item)) = &trace.kept {
+            by_request.iter_mut().zip(request).for_each(|(grad, factor)| *grad *= factor);
+            by_item.iter_mut().zip(item).for_each(|(grad, factor)| *grad *= factor);
+        }
         self.inputs_back(input, trace, (&by_request, &by_item), grads);
     }
 
@@ -53,7 +57,9 @@ impl Net {
         }
         for at in (0..trace.hidden.len()).rev() {
             let said = &trace.hidden[at];
-            by_next.iter_mut().zip(said).for_each(|(g, x)| *g = if *x > 0.0 { *g } else { 0.0 });
+            let scale = trace.scale;
+            let through = |(g, x): (&mut f32, &f32)| *g = if *x > 0.0 { scale * *g } else { 0.0 };
+            by_next.iter_mut().zip(said).for_each(through);
             let width = said.len() / count.max(1);
             let to_bias = &mut grads[self.range(&format!("hidden.{at}.bias"))];
             by_next.chunks_exact(width.max(1)).for_each(|row| add(to_bias, row, 1.0));

@@ -4,6 +4,7 @@ use super::{Column, Input, Net, attention, cross};
 use crate::model::{
     ranker::net::shape::Body,
     train::{
+        dice::Dice,
         exp::add,
         gemm::{Matrix, gemm},
     },
@@ -26,6 +27,35 @@ pub(crate) struct Trace {
     pub(super) cross: Vec<cross::Trace>,
     /// What each layer of the perceptron says.
     pub(super) hidden: Vec<Vec<f32>>,
+    /// What the inputs of requests and of candidates were multiplied by, if some were dropped.
+    pub(super) kept: Option<(Vec<f32>, Vec<f32>)>,
+    /// What was kept of the hidden layers was multiplied by this.
+    pub(super) scale: f32,
+}
+
+/// Leaves out numbers by chance in training, so that none is relied on alone (dropout, Srivastava et al.
+/// 2014): inputs and what layers say.
+#[derive(Debug)]
+pub(crate) struct Dropout {
+    pub(crate) dice: Dice,
+    /// The share that is left out; below 1.
+    pub(crate) share: f32,
+}
+
+impl Dropout {
+    fn scale(&self) -> f32 {
+        1.0 / (1.0 - self.share)
+    }
+
+    /// Factors of so many numbers: 0, or what makes up for the others.
+    fn factors(&mut self, count: usize) -> Vec<f32> {
+        let scale = self.scale();
+        (0..count).map(|_| if self.dice.unit() < self.share { 0.0 } else { scale }).collect()
+    }
+}
+
+fn times(numbers: &mut [f32], factors: &[f32]) {
+    numbers.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
 }
 
 impl Net {
@@ -36,7 +66,18 @@ impl Net {
         flags: Vec<Vec<u8>>,
         scores: &mut [f32],
     ) -> Trace {
-        let mut trace = Trace { flags, ..Trace::default() };
+        self.pass(input, flags, None, scores)
+    }
+
+    /// The same, some numbers left out.
+    pub(crate) fn pass(
+        &self,
+        input: &Input<'_>,
+        flags: Vec<Vec<u8>>,
+        mut dropout: Option<Dropout>,
+        scores: &mut [f32],
+    ) -> Trace {
+        let mut trace = Trace { flags, scale: 1.0, ..Trace::default() };
         let project = |column: &Column<'_>, room: &str, at: usize| {
             self.project(column, &format!("{room}.{at}.weight"), &format!("{room}.{at}.null"))
         };
@@ -49,7 +90,15 @@ impl Net {
         }
         trace.request = self.request_inputs(input, &trace);
         trace.item = self.item_inputs(input, &trace);
-        self.perceptron(input, &mut trace);
+        if let Some(dropout) = &mut dropout {
+            let request = dropout.factors(trace.request.len());
+            let item = dropout.factors(trace.item.len());
+            times(&mut trace.request, &request);
+            times(&mut trace.item, &item);
+            trace.scale = dropout.scale();
+            trace.kept = Some((request, item));
+        }
+        self.perceptron(input, dropout, &mut trace);
         let (last, out) = (trace.hidden.last(), self.part("out.weight"));
         let scores = &mut scores[..input.candidates()];
         scores.fill(self.part("out.bias")[0]);
@@ -134,7 +183,7 @@ impl Net {
     }
 
     /// All layers but the last.
-    fn perceptron(&self, input: &Input<'_>, trace: &mut Trace) {
+    fn perceptron(&self, input: &Input<'_>, mut dropout: Option<Dropout>, trace: &mut Trace) {
         let (requests, count) = (input.requests(), input.candidates());
         let widths = (self.shape.request_width(), self.shape.item_width());
         for (at, hidden) in self.shape.body.hidden().iter().enumerate() {
@@ -167,6 +216,10 @@ impl Net {
             }
             for row in next.chunks_exact_mut(width) {
                 row.iter_mut().zip(bias).for_each(|(x, bias)| *x = (*x + bias).max(0.0));
+            }
+            if let Some(dropout) = &mut dropout {
+                let factors = dropout.factors(next.len());
+                times(&mut next, &factors);
             }
             trace.hidden.push(next);
         }

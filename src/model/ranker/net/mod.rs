@@ -23,7 +23,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use forward::Trace;
+pub(crate) use forward::{Dropout, Trace};
 pub(crate) use input::{Column, Input};
 pub use shape::Body;
 pub(crate) use shape::{Part, Shape};
