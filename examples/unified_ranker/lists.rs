@@ -19,7 +19,7 @@ pub(crate) enum Task {
 pub(crate) const TASKS: [&str; 3] = ["search", "similar", "for-you"];
 const ALL: [Task; 3] = [Task::Search, Task::Similar, Task::ForYou];
 /// Lists of one surface to train on, at most.
-const MOST: usize = 5_000;
+const MOST: usize = 8_000;
 /// What is after this many steps still goes with a movie.
 const NEAR: usize = 3;
 

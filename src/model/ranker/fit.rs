@@ -108,7 +108,7 @@ impl FitRanker {
             let why = "have no list with a label of 0 and one above: nothing is to be learned";
             return Err(Error::invalid("examples", why));
         }
-        let numbers = shape.start(&batch.features, how.seed);
+        let numbers = shape.start(how.seed);
         let net = Net::new(shape, numbers, scales(examples, &lists))?;
         let pace = Pace { rate: self.learning_rate, keep: (0.9, 0.999) };
         let adam = Adam::new(pace, net.numbers.len());

@@ -27,11 +27,15 @@ fn heads(net: &Net) -> (usize, usize) {
     (heads as usize, net.shape.p() / heads as usize)
 }
 
+fn space(net: &Net) -> u32 {
+    net.shape.spaces.history.unwrap_or(0)
+}
+
 /// `items` are the first vectors of candidates.
 pub(super) fn forward(net: &Net, input: &Input<'_>, items: &[f32]) -> Trace {
     let (p, long, count) = (net.shape.p(), net.shape.places as usize, input.candidates());
     let Some(history) = &input.history else { return Trace::default() };
-    let mut lived = net.project(history, "history.weight", "history.null");
+    let mut lived = net.project(history, space(net), "history.null");
     for row in lived.chunks_exact_mut(long * p) {
         add(row, net.part("history.place"), 1.0);
     }
@@ -148,6 +152,6 @@ pub(super) fn backward(
         add(&mut grads[net.range("history.place")], row, 1.0);
     }
     if let Some(history) = &input.history {
-        net.project_back(history, ("history.weight", "history.null"), &by_lived, grads);
+        net.project_back(history, (space(net), "history.null"), &by_lived, grads);
     }
 }

@@ -151,12 +151,13 @@ impl Net {
             let (first, items) = (&mut by_items[0], &trace.items[0]);
             attention::backward(self, input, (attention, items), by, (grads, first));
         }
-        for (room, columns, by) in
-            [("context", &input.context, &by_context), ("item", &input.items, &by_items)]
-        {
-            for (at, (column, by)) in columns.iter().zip(by).enumerate() {
-                let (weight, null) = (format!("{room}.{at}.weight"), format!("{room}.{at}.null"));
-                self.project_back(column, (&weight, &null), by, grads);
+        let spaces = &self.shape.spaces;
+        for (room, columns, spaces, by) in [
+            ("context", &input.context, &spaces.context, &by_context),
+            ("item", &input.items, &spaces.items, &by_items),
+        ] {
+            for (at, ((column, space), by)) in columns.iter().zip(spaces).zip(by).enumerate() {
+                self.project_back(column, (*space, &format!("{room}.{at}.null")), by, grads);
             }
         }
     }
@@ -164,11 +165,12 @@ impl Net {
     pub(super) fn project_back(
         &self,
         column: &Column<'_>,
-        (weight, null): (&str, &str),
+        (space, null): (u32, &str),
         by: &[f32],
         grads: &mut [f32],
     ) {
         let Column::Raw(numbers, present) = column else { return };
+        let weight = &format!("space.{space}.weight");
         let (p, count) = (self.shape.p(), present.len());
         let mut by = by.to_vec();
         let to = &mut grads[self.range(null)];

@@ -78,13 +78,14 @@ impl Net {
         scores: &mut [f32],
     ) -> Trace {
         let mut trace = Trace { flags, scale: 1.0, ..Trace::default() };
-        let project = |column: &Column<'_>, room: &str, at: usize| {
-            self.project(column, &format!("{room}.{at}.weight"), &format!("{room}.{at}.null"))
+        let spaces = &self.shape.spaces;
+        let context = input.context.iter().zip(&spaces.context).enumerate();
+        let project = |(at, (column, space)): (usize, (&Column<'_>, &u32))| {
+            self.project(column, *space, &format!("context.{at}.null"))
         };
-        let context = input.context.iter().enumerate();
-        trace.context = context.map(|(at, column)| project(column, "context", at)).collect();
+        trace.context = context.map(project).collect();
         let items = input.items.iter().enumerate();
-        trace.items = items.map(|(at, column)| project(column, "item", at)).collect();
+        trace.items = items.map(|(at, column)| self.project_item(column, at)).collect();
         if self.shape.attends() {
             trace.attention = Some(attention::forward(self, input, &trace.items[0]));
         }
@@ -113,12 +114,13 @@ impl Net {
     }
 
     /// The rows of a column in the width of the net; missing ones are what was learned for them.
-    pub(super) fn project(&self, column: &Column<'_>, weight: &str, null: &str) -> Vec<f32> {
+    pub(super) fn project(&self, column: &Column<'_>, space: u32, null: &str) -> Vec<f32> {
         let (numbers, present) = match column {
             Column::Projected(rows) => return rows.clone(),
             Column::Raw(numbers, present) => (numbers, present),
         };
         let (p, null) = (self.shape.p(), self.part(null));
+        let weight = &format!("space.{space}.weight");
         let (dim, weight) = (self.part(weight).len() / p, self.matrix(weight));
         let mut rows = vec![0f32; present.len() * p];
         gemm(1.0, Matrix::new(numbers, present.len(), dim), weight, 0.0, &mut rows);
@@ -132,7 +134,7 @@ impl Net {
 
     /// The rows of a candidate's vector, projected.
     pub(crate) fn project_item(&self, column: &Column<'_>, at: usize) -> Vec<f32> {
-        self.project(column, &format!("item.{at}.weight"), &format!("item.{at}.null"))
+        self.project(column, self.shape.spaces.items[at], &format!("item.{at}.null"))
     }
 
     fn request_inputs(&self, input: &Input<'_>, trace: &Trace) -> Vec<f32> {

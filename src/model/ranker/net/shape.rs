@@ -68,11 +68,40 @@ impl Body {
 pub(crate) struct Shape {
     pub(crate) tasks: u32,
     pub(crate) dims: Dims,
+    pub(crate) spaces: Spaces,
     pub(crate) places: u32,
     pub(crate) scalars: u32,
     /// What every vector is projected to.
     pub(crate) width: u32,
     pub(crate) body: Body,
+}
+
+/// Which space each vector is of, by number. Vectors of a space share its projection, whoever they belong
+/// to: what one surface teaches of a space, the others know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spaces {
+    pub(crate) context: Vec<u32>,
+    pub(crate) items: Vec<u32>,
+    pub(crate) history: Option<u32>,
+}
+
+impl Spaces {
+    /// Spaces are numbered as they first come: in vectors of the request, of candidates, of the history.
+    fn of(features: &Features) -> Spaces {
+        let mut names: Vec<String> = Vec::new();
+        let mut number = |name: &String| -> u32 {
+            let at = names.iter().position(|known| known == name);
+            at.unwrap_or_else(|| {
+                names.push(name.clone());
+                names.len() - 1
+            }) as u32
+        };
+        Spaces {
+            context: features.context.iter().map(|slot| number(&slot.space)).collect(),
+            items: features.items.iter().map(&mut number).collect(),
+            history: features.history.as_ref().map(|history| number(&history.0)),
+        }
+    }
 }
 
 /// A parameter: its name, and its rows and columns; one row where it is a vector.
@@ -101,6 +130,7 @@ impl Shape {
         Shape {
             tasks: features.tasks.len() as u32,
             dims: dims.clone(),
+            spaces: Spaces::of(features),
             places: features.history.as_ref().map_or(0, |history| history.1),
             scalars: features.scalars.len() as u32,
             width,
@@ -140,6 +170,19 @@ impl Shape {
         let dims = self.dims.context.iter().chain(&self.dims.items).chain(&self.dims.history);
         if dims.clone().any(|dim| *dim == 0 || *dim > crate::limits::DIM_MAX) {
             return refuse("has a vector of no or of too many numbers".into());
+        }
+        let spaces = &self.spaces;
+        let known = spaces.context.len() == self.dims.context.len()
+            && spaces.items.len() == self.dims.items.len()
+            && spaces.history.is_some() == self.dims.history.is_some()
+            && self.numbered().windows(2).all(|pair| pair[1].0 <= pair[0].0 + 1)
+            && self.numbered().first().is_none_or(|first| first.0 == 0)
+            && self
+                .numbered()
+                .windows(2)
+                .all(|pair| pair[0].0 < pair[1].0 || pair[0].1 == pair[1].1);
+        if !known {
+            return refuse("has vectors of a space that have not as many numbers".into());
         }
         match self.size().is_some_and(|size| size <= PARAMETERS_MAX) {
             true => Ok(()),
@@ -182,6 +225,17 @@ impl Shape {
         vectors * self.p() + self.scalars as usize + items
     }
 
+    /// The number and the dimension of the space of each vector, ascending.
+    fn numbered(&self) -> Vec<(u32, u32)> {
+        let (spaces, dims) = (&self.spaces, &self.dims);
+        let context = spaces.context.iter().zip(&dims.context);
+        let others =
+            spaces.items.iter().zip(&dims.items).chain(spaces.history.iter().zip(&dims.history));
+        let mut all: Vec<(u32, u32)> = context.chain(others).map(|(at, dim)| (*at, *dim)).collect();
+        all.sort_unstable();
+        all
+    }
+
     fn size(&self) -> Option<usize> {
         self.parts().iter().try_fold(0usize, |sum, part| {
             part.rows.checked_mul(part.columns).and_then(|size| sum.checked_add(size))
@@ -195,16 +249,14 @@ impl Shape {
         if self.has_task() {
             parts.add("task".into(), self.tasks as usize, p);
         }
-        for (at, dim) in self.dims.context.iter().enumerate() {
-            parts.add(format!("context.{at}.weight"), *dim as usize, p);
-            parts.add(format!("context.{at}.null"), 1, p);
+        let mut spaces = self.numbered();
+        spaces.dedup_by_key(|space| space.0);
+        for (at, dim) in spaces {
+            parts.add(format!("space.{at}.weight"), dim as usize, p);
         }
-        for (at, dim) in self.dims.items.iter().enumerate() {
-            parts.add(format!("item.{at}.weight"), *dim as usize, p);
-            parts.add(format!("item.{at}.null"), 1, p);
-        }
-        if let (true, Some(dim)) = (self.attends(), self.dims.history) {
-            parts.add("history.weight".into(), dim as usize, p);
+        (0..self.dims.context.len()).for_each(|at| parts.add(format!("context.{at}.null"), 1, p));
+        (0..self.dims.items.len()).for_each(|at| parts.add(format!("item.{at}.null"), 1, p));
+        if self.attends() {
             parts.add("history.place".into(), self.places as usize, p);
             parts.add("history.null".into(), 1, p);
             for name in ["query", "key", "value", "out"] {
@@ -231,41 +283,22 @@ impl Shape {
         parts.0
     }
 
-    /// Parameters to begin with. Vectors of the same space begin with the same projection, so the sum of
-    /// a product of two begins as about their inner product.
-    pub(crate) fn start(&self, features: &Features, seed: u64) -> Vec<f32> {
+    /// Parameters to begin with.
+    pub(crate) fn start(&self, seed: u64) -> Vec<f32> {
         let mut numbers = Vec::new();
         for part in self.parts() {
-            let space = space_of(features, &part.name);
-            let stream = match &space {
-                Some(space) => space.bytes().fold(7, |h: u64, b| h.wrapping_mul(31) + u64::from(b)),
-                None => 1_000_000 + part.at as u64,
-            };
-            let mut dice = Dice::new(seed, stream);
+            let mut dice = Dice::new(seed, 1_000_000 + part.at as u64);
             let spread = match part.name.as_str() {
                 name if name.ends_with(".bias") || name.ends_with(".null") => 0.0,
-                // Lengths are kept: rows of unit vectors have projections of about unit length.
-                _ if space.is_some() => 1.0 / (part.columns as f32).sqrt(),
+                // Lengths are kept: rows of unit vectors have projections of about unit length, so the sum
+                // of a product of two begins as about their inner product.
+                name if name.starts_with("space.") => 1.0 / (part.columns as f32).sqrt(),
                 "task" | "history.place" => 0.1,
                 _ => (2.0 / (part.rows + part.columns) as f32).sqrt(),
             };
             numbers.extend((0..part.rows * part.columns).map(|_| spread * dice.normal()));
         }
         numbers
-    }
-}
-
-/// The space that a projection reads.
-fn space_of(features: &Features, name: &str) -> Option<String> {
-    let (room, rest) = name.split_once('.')?;
-    if rest == "weight" && room == "history" {
-        return features.history.as_ref().map(|history| history.0.clone());
-    }
-    let at: usize = rest.strip_suffix(".weight")?.parse().ok()?;
-    match room {
-        "context" => features.context.get(at).map(|slot| slot.space.clone()),
-        "item" => features.items.get(at).cloned(),
-        _ => None,
     }
 }
 

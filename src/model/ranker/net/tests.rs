@@ -85,8 +85,7 @@ fn net(examples: &Examples, body: Body, seed: u64) -> Net {
     let batch = &examples.batch;
     let shape = Shape::of(&batch.features, &batch.dims, 4, body);
     let mut dice = Dice::new(seed, 1);
-    let numbers =
-        shape.start(&batch.features, seed).iter().map(|x| x + 0.1 * dice.normal()).collect();
+    let numbers = shape.start(seed).iter().map(|x| x + 0.1 * dice.normal()).collect();
     Net::new(shape, numbers, vec![(0.5, 1.5), (0.0, 2.0)]).unwrap()
 }
 
@@ -106,23 +105,25 @@ fn gradients_are_differences() {
             let at_all =
                 |net: &Net| learn(net, &examples, &lists, how(), &mut vec![0.0; grads.len()]);
             for part in &net.parts {
-                let (mut difference, mut along) = (0f64, 0f64);
                 let mut dice = Dice::new(9, part.at as u64);
                 let way: Vec<f32> = part.range().map(|_| dice.normal()).collect();
                 let length = way.iter().map(|x| x * x).sum::<f32>().sqrt();
-                let step = 5e-4 / length;
-                for sign in [1.0, -1.0] {
-                    let mut moved = net.clone();
-                    let numbers = moved.numbers[part.range()].iter_mut().zip(&way);
-                    numbers.for_each(|(x, way)| *x += sign * step * way);
-                    difference += f64::from(sign) * at_all(&moved);
-                }
-                difference /= f64::from(2.0 * step);
-                for (grad, way) in grads[part.range()].iter().zip(&way) {
-                    along += f64::from(grad * way);
-                }
-                let close = (difference - along).abs() < 0.03 * along.abs().max(0.3);
-                assert!(close, "{body:?} {loss:?} {}: {difference} for {along}", part.name);
+                let along = grads[part.range()].iter().zip(&way);
+                let along: f64 = along.map(|(grad, way)| f64::from(grad * way)).sum();
+                let difference = |step: f32| -> f64 {
+                    let at = |sign: f32| {
+                        let mut moved = net.clone();
+                        let numbers = moved.numbers[part.range()].iter_mut().zip(&way);
+                        numbers.for_each(|(x, way)| *x += sign * step / length * way);
+                        at_all(&moved)
+                    };
+                    (at(1.0) - at(-1.0)) / f64::from(2.0 * step / length)
+                };
+                // A step may cross a bend of a ReLU, and a short one drowns in rounding: one of them is
+                // right, if the gradient is.
+                let all = [4e-3, 2e-3, 1e-3, 5e-4, 2e-4].map(difference);
+                let close = all.iter().any(|d| (d - along).abs() < 0.02 * along.abs().max(0.2));
+                assert!(close, "{body:?} {loss:?} {}: {all:?} for {along}", part.name);
             }
         }
     }
