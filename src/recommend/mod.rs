@@ -32,6 +32,7 @@
 //! and equal ones are ordered by key (V8); the same snapshot and request give the same slate (V9).
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
+mod boosted;
 mod candidates;
 mod counts;
 mod covisited;
@@ -47,6 +48,7 @@ mod score;
 mod select;
 mod summarize;
 
+pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub)] // Modules of one binary: there is nobody to reach them from outside.
 
 mod architecture;
+mod boosts;
 mod compat;
 mod corruption;
 mod crash;
