@@ -47,6 +47,7 @@ mod retrieve;
 mod score;
 mod select;
 mod summarize;
+mod tune;
 
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
@@ -65,6 +66,7 @@ pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
+pub use tune::{Trial, Tune, Tuned};
 
 use crate::{
     error::Result,

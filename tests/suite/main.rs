@@ -33,5 +33,6 @@ mod swaps;
 mod tiger;
 mod tokenizer;
 mod transformers;
+mod tuned;
 mod weights;
 mod worked_example;
