@@ -44,6 +44,8 @@ pub const LEVELS_MAX: usize = 8;
 pub const LEVEL_CODES_MAX: usize = 65_536;
 /// Most examples in one query by example.
 pub const EXAMPLES_MAX: usize = 10_000;
+/// Most spaces, and most boosts, that one boosted search adds up.
+pub const TERMS_MAX: usize = 64;
 /// Farthest that a graph is walked: beyond it a scan is hardly slower.
 pub const EFFORT_MAX: u32 = 10_000;
 /// Most worker threads of one query, and of building one graph.

@@ -6,6 +6,7 @@
 //! | `training`, `train` | the manners of all trainers, and the tools they share |
 //! | `counting` | methods that count: the floor that the others must beat, and the default |
 //! | `sequence` | item2vec, GRU4Rec, SASRec, BERT4Rec |
+//! | `two_tower` | vectors of users, queries and items by what items have |
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
@@ -30,6 +31,7 @@ mod sequences;
 mod shelf;
 mod train;
 mod training;
+mod two_tower;
 mod vocabulary;
 mod weights;
 
@@ -41,4 +43,5 @@ pub use operate::{NextItems, NextScore, SimilarItems, UserVector};
 pub use sequence::{Bert4Rec, Gru4Rec, Item2Vec, Live, Loss, NewItem, Objective, Sasrec};
 pub use sequences::{Reading, Sequences};
 pub use training::{Epoch, Training};
+pub use two_tower::{TowerQuery, TowerUser, Towers, TwoTower};
 pub use vocabulary::Vocabulary;

@@ -181,6 +181,12 @@ impl Counts {
         (base + self.since.get(key).copied().unwrap_or(0.0)) * self.scale(now)
     }
 
+    /// The count of an item as of the time that all counts are decayed to, whenever that is: for
+    /// comparing items with each other.
+    pub(crate) fn relative(&self, key: &Key) -> f64 {
+        self.get(key, self.reference)
+    }
+
     /// The allowed items with the largest counts as of `now`, equal ones by key.
     pub(crate) fn top(
         &self,

@@ -32,6 +32,7 @@
 //! and equal ones are ordered by key (V8); the same snapshot and request give the same slate (V9).
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
+mod boosted;
 mod candidates;
 mod counts;
 mod covisited;
@@ -47,7 +48,9 @@ mod retrieve;
 mod score;
 mod select;
 mod summarize;
+mod tune;
 
+pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
@@ -66,6 +69,7 @@ pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
+pub use tune::{Trial, Tune, Tuned};
 
 use crate::{
     error::Result,

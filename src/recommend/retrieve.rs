@@ -20,9 +20,9 @@ use std::{sync::Arc, time::Duration};
 
 /// How far graphs are walked unless the caller says: retrievers ask for many items, and misses are
 /// what later steps cannot repair.
-const EFFORT: u32 = 96;
+pub(super) const EFFORT: u32 = 96;
 
-fn check_limit(name: &str, limit: usize) -> Result<()> {
+pub(super) fn check_limit(name: &str, limit: usize) -> Result<()> {
     match limit {
         1..=LIMIT_MAX => Ok(()),
         n => Err(Error::invalid(format!("limit of {name}"), format!("is {n}; 1 to {LIMIT_MAX}"))),
@@ -89,7 +89,7 @@ impl Retrieve for NearInterests {
     }
 }
 
-fn sieves<'a>(cx: &Context<'a>, allowed: &'a Allowed) -> Vec<Sieve<'a>> {
+pub(super) fn sieves<'a>(cx: &Context<'a>, allowed: &'a Allowed) -> Vec<Sieve<'a>> {
     let parts = cx.snapshot.version.parts.iter();
     parts.zip(allowed.rows()).map(|(part, rows)| Sieve::only(part, rows)).collect()
 }

@@ -38,6 +38,16 @@ const WALK_NUMBER_NS: f64 = 1.0;
 /// A walk among few allowed rows goes farther by this power of one over their share.
 const WALK_STRETCH: f64 = 0.9;
 
+/// To score some rows that follow each other, with so many numbers each.
+pub(crate) fn rows_ns(rows: u64, numbers: u64) -> f64 {
+    rows as f64 * (SCAN_ROW_NS + SCAN_NUMBER_NS * numbers as f64)
+}
+
+/// To score some rows here and there.
+pub(crate) fn scattered_ns(rows: u64, numbers: u64) -> f64 {
+    rows_ns(rows, numbers) + rows as f64 * SCAN_GAP_NS
+}
+
 /// Chooses between a scan and a walk.
 pub(crate) fn choose(task: &Task) -> Choice {
     let allowed = task.allowed.min(task.rows);
@@ -62,7 +72,7 @@ fn scan_ns(task: &Task) -> f64 {
     allowed * (SCAN_ROW_NS + gaps + SCAN_NUMBER_NS * numbers)
 }
 
-fn walk_ns(task: &Task) -> f64 {
+pub(crate) fn walk_ns(task: &Task) -> f64 {
     let steps = f64::from(task.effort).max(task.k as f64) * task.queries as f64;
     let stretch = share(task).powf(-WALK_STRETCH);
     steps * stretch * (WALK_STEP_NS + WALK_NUMBER_NS * f64::from(task.dim))

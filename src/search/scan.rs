@@ -121,6 +121,54 @@ pub(crate) fn blended(
     Ok(())
 }
 
+/// Who is told of some rows and, for every query, their scores.
+pub(crate) type Visit<'v> = dyn FnMut(&[u32], &[Vec<f32>]) -> Result<()> + 'v;
+
+/// Scores the allowed rows of `range` by each query apart, block by block, ascending by row: a list of
+/// scores for every query, NaN where a row has no vector. Weights count as anywhere.
+pub(crate) fn apart(
+    segment: &Segment,
+    queries: &[Query],
+    rows: Rows<'_>,
+    range: Range<u32>,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let mut columns = Vec::with_capacity(queries.len());
+    for query in queries {
+        let stored = segment.space(&query.space)?;
+        columns.push(stored.map(|stored| Scorer::new(query, stored)).transpose()?);
+    }
+    let mut blocks = Blocks::new(rows, range);
+    let mut scores = vec![Vec::new(); queries.len()];
+    let (mut block, mut here, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    while blocks.next(&mut block) {
+        if block.is_empty() {
+            continue;
+        }
+        for (column, scores) in columns.iter_mut().zip(&mut scores) {
+            scores.clear();
+            scores.resize(block.len(), f32::NAN);
+            let Some(column) = column else { continue };
+            here.clone_from(&block);
+            column.keep_present(&mut here);
+            if here.is_empty() {
+                continue;
+            }
+            sums.clear();
+            sums.resize(here.len(), 0.0);
+            column.add(&here, &mut sums)?;
+            let mut places = block.iter().zip(scores.iter_mut());
+            for (row, sum) in here.iter().zip(&sums) {
+                if let Some((_, score)) = places.find(|(place, _)| *place == row) {
+                    *score = *sum;
+                }
+            }
+        }
+        visit(&block, &scores)?;
+    }
+    Ok(())
+}
+
 /// The rows to look at, a block at a time.
 struct Blocks<'a> {
     range: Range<u32>,

@@ -17,11 +17,13 @@ pub(crate) mod events;
 mod few;
 mod gather;
 pub(crate) mod merge;
+mod number;
 pub(crate) mod predicate;
 pub(crate) mod source;
 
 pub(crate) use columns::Strings;
 pub(crate) use estimate::Estimate;
+pub(crate) use number::Numbers;
 
 use crate::{
     error::{Corruption, Result},

@@ -33,7 +33,7 @@ mod graphs;
 mod history;
 mod index;
 mod item_history;
-mod knobs;
+pub(crate) mod knobs;
 mod memo;
 mod near;
 mod near_batch;

@@ -103,7 +103,7 @@ enum Piece<'a> {
 }
 
 /// What a piece found.
-type Finds = (Vec<(f32, Addr)>, Cost);
+pub(crate) type Finds = (Vec<(f32, Addr)>, Cost);
 
 /// The best rows of a snapshot among those that the sieves (one per part) let through, in total
 /// order, and what the walks cost. As many as asked for, if as many are allowed.
@@ -156,7 +156,7 @@ fn at_part(at: usize, top: Top) -> Vec<(f32, Addr)> {
 }
 
 /// Whether to walk a graph of a part, and how far.
-fn plan<'s>(
+pub(crate) fn plan<'s>(
     snapshot: &'s Snapshot,
     at: usize,
     sieve: &Sieve<'_>,
@@ -184,7 +184,8 @@ fn plan<'s>(
     Ok((choose(&task) == Choice::Walk).then_some((graph, effort)))
 }
 
-fn walk_part(
+/// The best rows of a part by a walk; as many as asked for, if as many are allowed.
+pub(crate) fn walk_part(
     snapshot: &Snapshot,
     at: usize,
     sieve: &Sieve<'_>,
@@ -256,7 +257,11 @@ fn scan_piece(
 }
 
 /// The best `limit` of what the parts found: by score, then by key (V8).
-fn order(snapshot: &Snapshot, mut found: Vec<(f32, Addr)>, limit: usize) -> Result<Vec<Hit>> {
+pub(crate) fn order(
+    snapshot: &Snapshot,
+    mut found: Vec<(f32, Addr)>,
+    limit: usize,
+) -> Result<Vec<Hit>> {
     let by_score = |a: &(f32, Addr), b: &(f32, Addr)| b.0.total_cmp(&a.0);
     if found.len() > limit {
         // Keys are fetched only for what can still be among the best.

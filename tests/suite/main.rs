@@ -2,6 +2,7 @@
 #![allow(unreachable_pub)] // Modules of one binary: there is nobody to reach them from outside.
 
 mod architecture;
+mod boosts;
 mod compat;
 mod corruption;
 mod crash;
@@ -33,5 +34,6 @@ mod swaps;
 mod tiger;
 mod tokenizer;
 mod transformers;
+mod tuned;
 mod weights;
 mod worked_example;
