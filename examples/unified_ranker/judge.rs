@@ -165,25 +165,3 @@ pub(crate) fn check(line: &Map<String, Value>, large: bool) {
         }
     }
 }
-
-pub(crate) fn tries(lists: &Lists, fit: &FitRanker) -> Outcome<()> {
-    let mut how = Training::new(1).threads(2);
-    let u = fit.train(&lists.train.all, Some(&lists.choose.all), &mut how)?;
-    let curve: Vec<String> =
-        how.curve().iter().map(|e| format!("{:.2}/{:.4}", e.loss, e.ndcg_10.unwrap())).collect();
-    let by = by_task(&lists.choose, &marks(&lists.choose.all, &scored(&u, &lists.choose.all)?));
-    print!(" U {:.4} {:.4} {:.4}", mean(&by[0]), mean(&by[1]), mean(&by[2]));
-    for t in 0..3 {
-        let s = fit.train(
-            &lists.train.each[t],
-            Some(&lists.choose.each[t]),
-            &mut Training::new(1).threads(2),
-        )?;
-        print!(
-            " S{t} {:.4}",
-            mean(&marks(&lists.choose.each[t], &scored(&s, &lists.choose.each[t])?))
-        );
-    }
-    println!(" {curve:?}");
-    Ok(())
-}

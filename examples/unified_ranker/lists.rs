@@ -90,8 +90,7 @@ impl Lists {
         let snapshot = shop.db.snapshot();
         let recommender = shop.recommender();
         let fill = |part: Part, most: usize, tasks: bool| -> Outcome<Three> {
-            let none = || Examples::new(features(tasks), &snapshot);
-            let (mut all, mut each) = (none()?, [none()?, none()?, none()?]);
+            let mut all = Examples::new(features(tasks), &snapshot)?;
             let mut of = Vec::new();
             for task in ALL {
                 for (task, request, right) in
@@ -99,10 +98,10 @@ impl Lists {
                 {
                     let label = |key: &Key| if right.contains(key) { 1.0 } else { 0.0 };
                     all.run(&recommender, &request, label)?;
-                    each[task as usize].run(&recommender, &request, label)?;
                     of.push(task);
                 }
             }
+            let each = ALL.map(|task| all.some((0..of.len()).filter(|list| of[*list] == task)));
             Ok(Three { all, each, tasks: of })
         };
         let blind = |part, most| -> Outcome<Examples> { Ok(fill(part, most, false)?.all) };

@@ -130,6 +130,26 @@ impl Examples {
         self.len() == 0
     }
 
+    /// Some of the lists, in this order: those of one task, or those to train on and those to choose by.
+    /// Lists that there are not are passed over.
+    ///
+    /// ```
+    /// use bowerbird::model::ranker::Examples;
+    /// fn halves(all: &Examples) -> (Examples, Examples) {
+    ///     let (even, odd): (Vec<_>, Vec<_>) = (0..all.len()).partition(|list| list % 2 == 0);
+    ///     (all.some(even), all.some(odd))
+    /// }
+    /// ```
+    pub fn some(&self, lists: impl IntoIterator<Item = usize>) -> Examples {
+        let mut some =
+            Examples { batch: self.batch.of_none(), labels: vec![], from: self.from.clone() };
+        for list in lists.into_iter().filter(|list| *list < self.len()) {
+            some.batch.append(&self.batch.request(list));
+            some.labels.extend_from_slice(&self.labels[self.batch.range(list)]);
+        }
+        some
+    }
+
     /// The features of all lists.
     pub fn batch(&self) -> &RankBatch {
         &self.batch
