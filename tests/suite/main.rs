@@ -23,6 +23,9 @@ mod memory_limits;
 mod models;
 mod operators;
 mod oracle;
+#[cfg(feature = "plugin")]
+mod plugin;
+mod ranked;
 mod replay;
 mod rqvae;
 mod search;

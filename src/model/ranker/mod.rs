@@ -6,19 +6,24 @@
 //! | `assemble` | from a request and its candidates to columns, for training and for serving |
 //! | `cells`, `table`, `batch` | those columns |
 //! | `hook` | [`Ranker`] and [`Device`]: the door to everything that can score |
+//! | `dense` | the vectors of candidates, for rankers that hold no table |
 //! | `cpu`, `net` | the rankers that are built in |
+//! | `plugin` | rankers in shared libraries; a feature |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 
 mod assemble;
 mod batch;
 mod cells;
 mod cpu;
+mod dense;
 mod examples;
 mod features;
 mod fit;
 mod hook;
 mod model;
 mod net;
+#[cfg(feature = "plugin")]
+mod plugin;
 mod table;
 
 pub use batch::RankBatch;
@@ -28,4 +33,6 @@ pub use fit::{FitRanker, RankLoss};
 pub use hook::{Cpu, Device, Ranker};
 pub use model::RankModel;
 pub use net::Body;
+#[cfg(feature = "plugin")]
+pub use plugin::Plugin;
 pub use table::Table;
