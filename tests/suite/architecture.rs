@@ -50,6 +50,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
+    ("libloading::", &["model/ranker/plugin/library.rs"]),
     ("safetensors::", &["model/weights/tensors.rs"]),
     (
         "std::arch",

@@ -24,6 +24,9 @@ mod memory_limits;
 mod models;
 mod operators;
 mod oracle;
+#[cfg(feature = "plugin")]
+mod plugin;
+mod ranked;
 mod ranker;
 mod replay;
 mod rqvae;

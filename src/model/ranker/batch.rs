@@ -233,19 +233,6 @@ impl RankBatch {
         RankBatch::new(self.features.clone(), self.dims.clone(), table)
     }
 
-    /// The same, with vectors where rows were.
-    pub(crate) fn dense(mut self) -> RankBatch {
-        if let Items::Rows(..) = self.items {
-            let mut columns: Vec<Cells> =
-                self.dims.items.iter().map(|dim| Cells::new(*dim as usize)).collect();
-            for (slot, cells) in columns.iter_mut().enumerate() {
-                (0..self.len()).for_each(|row| cells.push(self.item(slot, row)));
-            }
-            self.items = Items::Dense(columns);
-        }
-        self
-    }
-
     /// Some candidates of a batch of one request, with vectors.
     pub(crate) fn only(&self, rows: &[usize]) -> RankBatch {
         let pick = |cells: &Cells| {
@@ -253,7 +240,7 @@ impl RankBatch {
             rows.iter().for_each(|row| some.push(cells.vector(*row)));
             some
         };
-        let mut some = self.clone().dense();
+        let mut some = self.dense();
         if let Items::Dense(columns) = &mut some.items {
             columns.iter_mut().for_each(|cells| *cells = pick(cells));
         }

@@ -6,10 +6,12 @@
 //! | `assemble` | from a request and its candidates to columns, for training and for serving |
 //! | `cells`, `table`, `batch` | those columns |
 //! | `hook` | [`Ranker`] and [`Device`]: the door to everything that can score |
+//! | `dense` | the vectors of candidates, for rankers that hold no table |
 //! | `cpu`, `net` | the rankers that are built in |
 //! | `rank` | the operator |
 //! | `unified` | the recommender to begin with |
 //! | `run`, `batcher` | asking a ranker: alone or with others, with a deadline, whatever it does |
+//! | `plugin` | rankers in shared libraries; a feature |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 //! | `served` | features as they were served, to train on exactly those |
 
@@ -18,12 +20,15 @@ mod batch;
 mod batcher;
 mod cells;
 mod cpu;
+mod dense;
 mod examples;
 mod features;
 mod fit;
 mod hook;
 mod model;
 mod net;
+#[cfg(feature = "plugin")]
+mod plugin;
 mod rank;
 mod run;
 mod served;
@@ -38,6 +43,8 @@ pub use fit::{FitRanker, RankLoss};
 pub use hook::{Cpu, Device, Ranker};
 pub use model::RankModel;
 pub use net::Body;
+#[cfg(feature = "plugin")]
+pub use plugin::Plugin;
 pub use rank::Rank;
 pub use served::{Served, ServedLog};
 pub use table::Table;
