@@ -21,6 +21,8 @@ mod laws;
 mod live;
 mod memory_limits;
 mod models;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod operators;
 mod oracle;
 #[cfg(feature = "plugin")]
@@ -35,5 +37,6 @@ mod swaps;
 mod tiger;
 mod tokenizer;
 mod transformers;
+mod trees;
 mod weights;
 mod worked_example;

@@ -9,6 +9,8 @@
 //! | `dense` | the vectors of candidates, for rankers that hold no table |
 //! | `cpu`, `net` | the rankers that are built in |
 //! | `plugin` | rankers in shared libraries; a feature |
+//! | `feeds`, `onnx` | rankers in ONNX files; a feature |
+//! | `trees` | ensembles of decision trees that others trained |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 
 mod assemble;
@@ -18,13 +20,18 @@ mod cpu;
 mod dense;
 mod examples;
 mod features;
+#[cfg(feature = "onnx")]
+mod feeds;
 mod fit;
 mod hook;
 mod model;
 mod net;
+#[cfg(feature = "onnx")]
+mod onnx;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod table;
+mod trees;
 
 pub use batch::RankBatch;
 pub use examples::Examples;
@@ -33,6 +40,9 @@ pub use fit::{FitRanker, RankLoss};
 pub use hook::{Cpu, Device, Ranker};
 pub use model::RankModel;
 pub use net::Body;
+#[cfg(feature = "onnx")]
+pub use onnx::Onnx;
 #[cfg(feature = "plugin")]
 pub use plugin::Plugin;
 pub use table::Table;
+pub use trees::Trees;
