@@ -10,6 +10,8 @@ pub mod graph_section;
 pub mod index_json;
 pub mod manifest;
 pub mod model_artifact;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod open_dir;
 pub mod postings;
 pub mod query_api;
@@ -18,4 +20,5 @@ pub mod seal;
 pub mod segment_footer;
 pub mod semantic_ids;
 pub mod sequence_model;
+pub mod trees;
 pub mod wal_replay;

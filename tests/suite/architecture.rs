@@ -51,6 +51,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
     ("libloading::", &["model/ranker/plugin/library.rs"]),
+    ("rten::", &["model/ranker/onnx/mod.rs"]),
+    ("rten_tensor::", &["model/ranker/onnx/mod.rs"]),
     ("safetensors::", &["model/weights/tensors.rs"]),
     (
         "std::arch",

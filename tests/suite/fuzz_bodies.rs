@@ -88,6 +88,7 @@ bodies! {
     any_semantic_ids_are_survived: semantic_ids, 4000;
     any_index_is_a_codebook_or_an_error: index_json, 20000;
     any_ranker_and_any_log_is_a_value_or_an_error: ranker_files, 6000;
+    any_ensemble_of_trees_is_survived: trees, 20000;
     // checks: C3 C4 V8
     any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
     // checks: C5
@@ -96,6 +97,11 @@ bodies! {
     any_calls_agree_with_a_map: query_api, 2000;
     // checks: D1 D5
     any_operations_survive_a_power_failure_as_a_prefix: crash_ops, 4000;
+}
+
+#[cfg(feature = "onnx")]
+bodies! {
+    any_onnx_model_is_survived: onnx, 2000;
 }
 
 /// Goal: a fuzz target that fails is seen to fail. Method: the target that must.

@@ -22,6 +22,8 @@ mod laws;
 mod live;
 mod memory_limits;
 mod models;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod operators;
 mod oracle;
 #[cfg(feature = "plugin")]
@@ -37,6 +39,7 @@ mod swaps;
 mod tiger;
 mod tokenizer;
 mod transformers;
+mod trees;
 mod tuned;
 mod weights;
 mod worked_example;
