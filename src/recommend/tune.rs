@@ -14,12 +14,14 @@ use crate::{
 
 /// Searches for the weights with the largest objective, of which nothing need be known but its values.
 ///
-/// An evolution strategy of one parent and one child, with the one-fifth rule (Rechenberg, 1973, as in
-/// Kern et al., 2004): a child is the best so far, moved at random, in all weights or, every second
-/// time, in one; if it is not worse it is the best from now on, and steps grow, else they shrink, so
-/// that about one in five succeeds. When steps have become too small to matter, they begin anew at full
-/// length, from the best. Weights that would leave their range stop at its end: what had better not
-/// count gets exactly 0, where a range begins there.
+/// A quarter of the trials are weights at random, anywhere in their ranges (Bergstra and Bengio,
+/// 2012): they say which hill to climb. The others climb it by an evolution strategy of one parent and
+/// one child with the one-fifth rule (Rechenberg, 1973, as in Kern et al., 2004): a child is the best so
+/// far, moved at random, in all weights or, every second time, in one; if it is not worse it is the
+/// best from now on, and steps grow, else they shrink, so that about one in five succeeds. When steps
+/// have become too small to matter, they begin anew at full length, from the best. Weights that would
+/// leave their range stop at its end: what had better not count gets exactly 0, where a range begins
+/// there.
 ///
 /// The same seed and objective give the same weights, and never worse ones than the start. What
 /// is tuned on some users and times should be judged on others: see
@@ -92,9 +94,9 @@ pub struct Tuned {
 /// Most trials.
 const BUDGET_MAX: usize = 1_000_000;
 /// The first steps, and those after new beginnings: this share of every range.
-const STEP_FIRST: f64 = 0.3;
-/// Steps shorter than this share of a range change no ranking.
-const STEP_MIN: f64 = 1e-3;
+const STEP_FIRST: f64 = 0.2;
+/// Steps shorter than this share of a range change hardly a ranking.
+const STEP_MIN: f64 = 3e-3;
 /// What a success does to steps, and what a failure does: together one in five keeps them.
 const GROWTH: f64 = 1.5;
 const SHRINKAGE: f64 = 0.903_602_003_609_844_8; // GROWTH to the power of -1/4
@@ -143,7 +145,16 @@ impl Tune {
         }
         let mut trail = vec![best.clone()];
         let (mut search, mut step, mut state) = (best.clone(), STEP_FIRST, self.seed);
-        for _ in 1..self.budget {
+        let wide = self.budget / 4;
+        for _ in 0..wide {
+            let trial = value(self.anywhere(&mut state), progress)?;
+            if trial.value > best.value {
+                best = trial.clone();
+            }
+            trail.push(trial);
+        }
+        search.clone_from(&best);
+        while trail.len() < self.budget {
             let child = value(self.child(&search.weights, step, &mut state), progress)?;
             // On a plateau a child that is no worse is taken, so that the search wanders over it.
             if child.value >= search.value {
@@ -230,6 +241,15 @@ impl Tune {
             }
         }
         Ok(())
+    }
+
+    fn anywhere(&self, state: &mut u64) -> Vec<f32> {
+        let draw = |range: &Range| {
+            let unit = (splitmix(state) >> 11) as f64 / (1u64 << 53) as f64;
+            let (low, high) = (f64::from(range.low), f64::from(range.high));
+            ((low + unit * (high - low)) as f32).clamp(range.low, range.high)
+        };
+        self.weights.iter().map(draw).collect()
     }
 
     fn child(&self, parent: &[f32], step: f64, state: &mut u64) -> Vec<f32> {

@@ -149,6 +149,11 @@ pub(crate) fn apart(
             scores.clear();
             scores.resize(block.len(), f32::NAN);
             let Some(column) = column else { continue };
+            if column.present.is_none() {
+                scores.fill(0.0);
+                column.add(&block, scores)?;
+                continue;
+            }
             here.clone_from(&block);
             column.keep_present(&mut here);
             if here.is_empty() {

@@ -28,6 +28,11 @@ impl Top {
         Top { k, keys: Vec::new(), floor_key: 0, floor }
     }
 
+    /// A score below this is not kept.
+    pub(crate) fn floor(&self) -> f32 {
+        self.floor
+    }
+
     /// Offers one row.
     #[inline]
     pub(crate) fn push(&mut self, score: f32, row: u32) {

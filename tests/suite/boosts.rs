@@ -392,14 +392,21 @@ fn large(rows: u64, dim: usize) -> (Db, Vec<Vec<f32>>) {
 }
 
 /// Goal: over 100,000 vectors, the top 10 equal brute force where all are scored, and with a graph
-/// boosts up to norm 1 lose at most one item in a hundred more than no boosts do; what they lose
-/// beyond, they say by passing over all.
+/// boosts of any norm lose at most one item in a hundred more than plain search with the same effort
+/// does: lists are read as deep as they have to be.
 /// Method: one space, two boosts, a hundred questions for each norm; prints what it measures.
 #[test]
 fn boosts_lose_at_most_a_point_over_100_000_vectors() {
     let (db, queries) = large(100_000, 64);
     let snapshot = db.snapshot();
-    let mut plain = f64::NAN;
+    let near = |query: &Vec<f32>, exact: bool| -> BTreeSet<Key> {
+        let near = snapshot.near("v", query).limit(10);
+        let hits = if exact { near.exact() } else { near }.run().unwrap();
+        hits.into_iter().map(|hit| hit.key).collect()
+    };
+    let kept = queries.iter().map(|q| near(q, true).intersection(&near(q, false)).count());
+    let plain = kept.sum::<usize>() as f64 / (queries.len() * 10) as f64;
+    println!("plain search: recall@10 {plain:.4}");
     for norm in [0.0f32, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0] {
         let (mut found, mut sum) = (0, Looked::default());
         for query in &queries {
@@ -420,12 +427,10 @@ fn boosts_lose_at_most_a_point_over_100_000_vectors() {
         }
         let recall = found as f64 / (queries.len() * 10) as f64;
         println!("norm {norm}: recall@10 {recall:.4}, {sum:?} over {} queries", queries.len());
-        if norm == 0.0 {
-            plain = recall;
-        }
         assert!(recall >= plain - 0.01, "norm {norm}: {recall}, without {plain}");
     }
-    assert!(plain > 0.9, "{plain}");
+    // Vectors that are hard to walk among, so that there is something to lose.
+    assert!((0.7..0.99).contains(&plain), "{plain}");
 }
 
 fn small() -> Db {

@@ -2,7 +2,10 @@
 #![allow(clippy::disallowed_methods)] // Reads shared data, if it is there.
 
 use bowerbird::{
-    recommend::{replay::*, *},
+    recommend::{
+        replay::{self, Replay, Split},
+        *,
+    },
     *,
 };
 use std::collections::BTreeMap;
@@ -111,11 +114,11 @@ fn tuned_boosts_raise_what_was_tuned_on_users_never_seen() {
     let db = database(&real, &known, &validation);
     let tune =
         NAMES.iter().fold(Tune::new(80).seed(1), |tune, name| tune.weight(name, (0.0, 3.0), 0.0));
-    let ndcg = |report: &Report| report.ndcg;
+    let ndcg = |report: &replay::Report| report.ndcg;
     let tuned = tune.replay(&db.snapshot(), &liked, build, ndcg, quiet).unwrap();
     println!("validation: {:.4} to {:.4} by {:?}", tuned.start, tuned.value, tuned.weights);
     let db = database(&real, &known, &test);
-    let mut judge = |replay: &Replay, weights: &[f32]| {
+    let judge = |replay: &Replay, weights: &[f32]| {
         let report = replay.run(&db.snapshot(), &build(weights), &mut Progress::silent()).unwrap();
         println!("test, weights {weights:?}, stars {:?}: {report}", replay.value_min);
         report.ndcg

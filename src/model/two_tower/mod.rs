@@ -74,7 +74,6 @@ const NAME: &str = "two-tower";
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct TwoTower {
     /// The spaces of items to read.
     pub parts: Vec<String>,

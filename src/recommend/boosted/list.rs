@@ -53,7 +53,7 @@ pub(super) struct Cost {
 impl List {
     /// A list for everything that has a weight, and rows in an order.
     pub(super) fn all(ask: &Ask<'_>, qualities: &[Quality<'_>]) -> Vec<List> {
-        let first = (2 * ask.limit).max(64);
+        let first = (2 * ask.limit).max(32);
         let list = |of, weight| List {
             of,
             weight,

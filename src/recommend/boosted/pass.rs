@@ -51,11 +51,7 @@ fn stretch(
     sieve.scan(|rows| {
         scan::apart(segment, &ask.sum.queries, rows, range, &mut |rows, similarities| {
             scored += rows.len() as u64;
-            for (at, row) in rows.iter().enumerate() {
-                if let Some(score) = ask.sum.score(similarities, at, *row, qualities) {
-                    top.push(score, *row);
-                }
-            }
+            ask.sum.offer((rows, similarities), qualities, top);
             Ok(())
         })
     })?;

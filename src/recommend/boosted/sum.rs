@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     limits::TERMS_MAX,
     schema::Metric,
-    search::scan::Query,
+    search::{scan::Query, top::Top},
     store::{Snapshot, nearest},
 };
 
@@ -121,23 +121,40 @@ impl Sum {
         sum.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
     }
 
-    /// The score of a row by its similarities, which are NaN where it has no vector; `None` if it
-    /// is left out.
-    pub(super) fn score(
-        &self,
-        similarities: &[Vec<f32>],
-        at: usize,
-        row: u32,
-        qualities: &[Quality<'_>],
-    ) -> Option<f32> {
-        let known = |near: usize| {
-            let similarity = similarities[near][at];
-            if similarity.is_nan() { self.missing[near] } else { Some(similarity) }
-        };
-        if (0..self.weights.len()).any(|near| known(near).is_none()) {
-            return None;
+    /// What a row's similarities add up to, which are NaN where it has no vector; `None` if it is
+    /// left out.
+    fn similar(&self, similarities: &[Vec<f32>], at: usize) -> Option<f64> {
+        let mut sum = 0.0;
+        for ((column, weight), missing) in similarities.iter().zip(&self.weights).zip(&self.missing)
+        {
+            let similarity = column[at];
+            let known = if similarity.is_nan() { (*missing)? } else { similarity };
+            sum += f64::from(*weight) * f64::from(known);
         }
-        let similarity = |near: usize| known(near).unwrap_or(0.0);
-        Some(self.add(similarity, |boost| qualities[boost].get(row)))
+        Some(sum)
+    }
+
+    /// Scores rows by their similarities, and offers those that can be among the best to `top`: most
+    /// rows could not, were all their boosts 1, and then these are not read.
+    pub(super) fn offer(
+        &self,
+        (rows, similarities): (&[u32], &[Vec<f32>]),
+        qualities: &[Quality<'_>],
+        top: &mut Top,
+    ) {
+        let finite = |sum: f64| sum.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+        for (at, row) in rows.iter().enumerate() {
+            let Some(similar) = self.similar(similarities, at) else { continue };
+            // In the same order as the score itself, so rounding makes it no less.
+            let most = |sum: f64, weight: &f32| sum + f64::from(weight.max(0.0));
+            if finite(self.boost_weights.iter().fold(similar, most)) < top.floor() {
+                continue;
+            }
+            let boosts = self.boost_weights.iter().zip(qualities);
+            let add = |sum: f64, (weight, quality): (&f32, &Quality<'_>)| {
+                sum + f64::from(*weight) * f64::from(quality.get(*row))
+            };
+            top.push(finite(boosts.fold(similar, add)), *row);
+        }
     }
 }

@@ -101,11 +101,7 @@ impl<'a> Hunt<'a> {
         let rows: Vec<u32> = fresh.iter().collect();
         let all = 0..segment.rows();
         scan::apart(segment, &ask.sum.queries, Rows::List(&rows), all, &mut |rows, scores| {
-            for (at, row) in rows.iter().enumerate() {
-                if let Some(score) = ask.sum.score(scores, at, *row, qualities) {
-                    top.push(score, *row);
-                }
-            }
+            ask.sum.offer((rows, scores), qualities, &mut top);
             Ok(())
         })?;
         self.best = top.into_sorted();
