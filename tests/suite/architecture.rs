@@ -51,6 +51,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
     ("libloading::", &["model/ranker/plugin/library.rs"]),
+    ("::ort::", &["model/ranker/ort.rs"]),
     ("rten::", &["model/ranker/onnx/mod.rs"]),
     ("rten_tensor::", &["model/ranker/onnx/mod.rs"]),
     ("safetensors::", &["model/weights/tensors.rs"]),

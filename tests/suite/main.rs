@@ -25,6 +25,8 @@ mod models;
 mod onnx;
 mod operators;
 mod oracle;
+#[cfg(all(feature = "onnx", feature = "ort"))]
+mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod ranked;

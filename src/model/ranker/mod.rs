@@ -9,7 +9,7 @@
 //! | `dense` | the vectors of candidates, for rankers that hold no table |
 //! | `cpu`, `net` | the rankers that are built in |
 //! | `plugin` | rankers in shared libraries; a feature |
-//! | `feeds`, `onnx` | rankers in ONNX files; a feature |
+//! | `feeds`, `onnx`, `ort` | rankers in ONNX files, by two runtimes; features |
 //! | `trees` | ensembles of decision trees that others trained |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 
@@ -20,7 +20,7 @@ mod cpu;
 mod dense;
 mod examples;
 mod features;
-#[cfg(feature = "onnx")]
+#[cfg(any(feature = "onnx", feature = "ort"))]
 mod feeds;
 mod fit;
 mod hook;
@@ -28,6 +28,8 @@ mod model;
 mod net;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "ort")]
+mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod table;
@@ -42,6 +44,8 @@ pub use model::RankModel;
 pub use net::Body;
 #[cfg(feature = "onnx")]
 pub use onnx::Onnx;
+#[cfg(feature = "ort")]
+pub use ort::{Ort, OrtOn};
 #[cfg(feature = "plugin")]
 pub use plugin::Plugin;
 pub use table::Table;
