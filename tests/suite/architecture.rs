@@ -50,6 +50,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
+    ("cudarc::", &["model/ranker/cuda/nvidia.rs"]),
     ("libloading::", &["model/ranker/plugin/library.rs"]),
     ("::ort::", &["model/ranker/ort.rs"]),
     ("rten::", &["model/ranker/onnx/mod.rs"]),

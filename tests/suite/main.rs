@@ -5,6 +5,8 @@ mod architecture;
 mod compat;
 mod corruption;
 mod crash;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod defects;
 mod derived;
 mod directories;

@@ -15,7 +15,6 @@
 
 use super::{batch::RankBatch, features::Features};
 use crate::error::{Error, Result};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An input, by what it is fed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,15 +223,6 @@ pub(super) fn check(batch: &RankBatch, features: &Features, scores: &[f32]) -> R
             Err(Error::invalid("scores", format!("are {are}; candidates are {needed}")))
         }
     }
-}
-
-/// What the runtime returns, or an error if it panics: a model must not end the program.
-pub(super) fn caught<T>(when: &str, work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason");
-        Error::invalid("ONNX model", format!("panics when it {when}: {text}"))
-    })
 }
 
 fn names(features: &Features) -> Vec<String> {

@@ -8,6 +8,8 @@
 //! | `hook` | [`Ranker`] and [`Device`]: the door to everything that can score |
 //! | `dense` | the vectors of candidates, for rankers that hold no table |
 //! | `cpu`, `net` | the rankers that are built in |
+//! | `cuda` | trained rankers on a card; a feature |
+//! | `caught` | panics of others as errors |
 //! | `plugin` | rankers in shared libraries; a feature |
 //! | `feeds`, `onnx`, `ort` | rankers in ONNX files, by two runtimes; features |
 //! | `trees` | ensembles of decision trees that others trained |
@@ -15,8 +17,12 @@
 
 mod assemble;
 mod batch;
+#[cfg(any(feature = "onnx", feature = "ort", feature = "cuda"))]
+mod caught;
 mod cells;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dense;
 mod examples;
 mod features;
@@ -36,6 +42,8 @@ mod table;
 mod trees;
 
 pub use batch::RankBatch;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use examples::Examples;
 pub use features::{Features, Role, Scalar};
 pub use fit::{FitRanker, RankLoss};

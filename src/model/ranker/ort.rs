@@ -4,6 +4,7 @@
 
 use super::{
     batch::RankBatch,
+    caught::caught,
     features::Features,
     feeds::{self, Declared, Feed, Numbers, SCORES},
     hook::Ranker,
@@ -82,7 +83,7 @@ impl Ort {
     ) -> Result<Ort> {
         features.check()?;
         let environment = environment(library.as_ref())?;
-        let session = feeds::caught("is read", || session(&environment, model, on))??;
+        let session = caught("ONNX model", || session(&environment, model, on))??;
         let outputs: Vec<Declared> = session.outputs().iter().map(declared).collect();
         let mut feeds = Vec::with_capacity(session.inputs().len());
         for input in session.inputs() {
@@ -157,12 +158,12 @@ fn environment(path: &Path) -> Result<Environment> {
         let why = format!("cannot be loaded: {} is, and a process has one", first.display());
         return Err(refuse(place, why));
     }
-    let library = feeds::caught("is loaded", || ::ort::init_from(path))?.map_err(|why| {
+    let library = caught(&place, || ::ort::init_from(path))?.map_err(|why| {
         let hint = "It is the file libonnxruntime.so of a release of ONNX Runtime.";
         refuse(&place, format!("cannot be loaded: {why}. {hint}"))
     })?;
     let library = library.with_name("bowerbird").with_telemetry(false);
-    let environment = feeds::caught("is started", || library.build())?;
+    let environment = caught(&place, || library.build())?;
     let environment =
         environment.map_err(|why| refuse(&place, format!("cannot be started: {why}")))?;
     *loaded = Some((path.to_owned(), environment.clone()));

@@ -5,6 +5,7 @@ mod nest;
 
 use super::{
     batch::RankBatch,
+    caught::caught,
     features::Features,
     feeds::{self, Declared, Feed, Numbers},
     hook::Ranker,
@@ -51,7 +52,7 @@ impl Onnx {
         if !nest::shallow(bytes) {
             return Err(refuse("nests too deep".into()));
         }
-        let model = feeds::caught("is read", || Model::load(bytes.to_vec()))?
+        let model = caught("ONNX model", || Model::load(bytes.to_vec()))?
             .map_err(|why| refuse(format!("cannot be read: {why}")))?;
         let said = |ids: &[NodeId]| -> Vec<Declared> {
             ids.iter().map(|id| declared(&model, *id)).collect()
@@ -93,7 +94,7 @@ impl Ranker for Onnx {
             self.model.run(inputs, &[self.scores], None).map(|all| all.into_iter().next())
         };
         let refuse = |why: String| Error::invalid("ONNX model", why);
-        let out = feeds::caught("is run", run)?.map_err(|why| refuse(format!("fails: {why}")))?;
+        let out = caught("ONNX model", run)?.map_err(|why| refuse(format!("fails: {why}")))?;
         let out = out.and_then(Value::into_tensor::<f32>);
         let out = out.ok_or_else(|| refuse("makes scores that are not f32".into()))?;
         feeds::put(out.shape(), &out.to_vec(), scores)
