@@ -136,8 +136,8 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
         let list = &data.users[*user as usize];
         let known = list.len() - HELD;
         if task == Task::ForYou {
-            // To train and to choose, earlier moments of a user, too.
-            let moments = if part == Part::Judge { 1 } else { 3 };
+            // To train, earlier moments of a user, too.
+            let moments = if part == Part::Train { 3 } else { 1 };
             for back in 0..moments.min(known / HELD) {
                 let cut = known - back * HELD;
                 let request = Request::new(10, Timestamp(cut as i64 - 1)).user(*user);
@@ -146,7 +146,7 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
             }
             continue;
         }
-        let pairs = if part == Part::Judge { 1 } else { 3 };
+        let pairs = if part == Part::Train { 3 } else { 1 };
         for step in 0..pairs {
             let at = known - 1 + step.min(HELD - 1);
             let next = &list[at + 1..(at + 1 + NEAR).min(list.len())];

@@ -39,7 +39,7 @@ struct Args {
 }
 
 fn args() -> Outcome<Args> {
-    let mut args = Args { data: None, seeds: 1, threads: 2, epochs: 30 };
+    let mut args = Args { data: None, seeds: 1, threads: 2, epochs: 20 };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -92,7 +92,7 @@ fn fit(args: &Args) -> FitRanker {
     // Chosen on the large data, by the lists to choose by.
     let fit = FitRanker::of(Body::Mlp { hidden: vec![128, 64] });
     let (learning_rate, decay, dropout) = (5e-4, 0.1, 0.2);
-    let fit = FitRanker { learning_rate, decay, dropout, patience: 5, ..fit };
+    let fit = FitRanker { learning_rate, decay, dropout, ..fit };
     FitRanker { width: 32, epochs: args.epochs, batch: 32, ..fit }
 }
 

@@ -6,6 +6,8 @@ mod boosts;
 mod compat;
 mod corruption;
 mod crash;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod defects;
 mod derived;
 mod directories;
@@ -26,6 +28,8 @@ mod models;
 mod onnx;
 mod operators;
 mod oracle;
+#[cfg(all(feature = "onnx", feature = "ort"))]
+mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod ranked;

@@ -139,7 +139,7 @@ fn before() -> Vec<Key> {
 #[test]
 fn a_bad_ranker_harms_one_request() {
     let deeds = [
-        (Deed::Panic, "panicked: oh no"),
+        (Deed::Panic, "panics: oh no"),
         (Deed::Fail, "device: is lost"),
         (Deed::NotFinite, "1 of 40 scores are missing"),
         (Deed::TooFew, "30 of 40 scores are missing"),

@@ -11,8 +11,10 @@
 //! | `rank` | the operator |
 //! | `unified` | the recommender to begin with |
 //! | `run`, `batcher` | asking a ranker: alone or with others, with a deadline, whatever it does |
+//! | `cuda` | trained rankers on a card; a feature |
+//! | `caught` | panics of others as errors |
 //! | `plugin` | rankers in shared libraries; a feature |
-//! | `feeds`, `onnx` | rankers in ONNX files; a feature |
+//! | `feeds`, `onnx`, `ort` | rankers in ONNX files, by two runtimes; features |
 //! | `trees` | ensembles of decision trees that others trained |
 //! | `examples`, `fit`, `model` | training, and what comes of it |
 //! | `served` | features as they were served, to train on exactly those |
@@ -20,12 +22,15 @@
 mod assemble;
 mod batch;
 mod batcher;
+mod caught;
 mod cells;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dense;
 mod examples;
 mod features;
-#[cfg(feature = "onnx")]
+#[cfg(any(feature = "onnx", feature = "ort"))]
 mod feeds;
 mod fit;
 mod hook;
@@ -33,6 +38,8 @@ mod model;
 mod net;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "ort")]
+mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod rank;
@@ -44,6 +51,8 @@ mod unified;
 
 pub use batch::RankBatch;
 pub use batcher::Batching;
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use examples::Examples;
 pub use features::{Features, Role, Scalar};
 pub use fit::{FitRanker, RankLoss};
@@ -52,6 +61,8 @@ pub use model::RankModel;
 pub use net::Body;
 #[cfg(feature = "onnx")]
 pub use onnx::Onnx;
+#[cfg(feature = "ort")]
+pub use ort::{Ort, OrtOn};
 #[cfg(feature = "plugin")]
 pub use plugin::Plugin;
 pub use rank::Rank;

@@ -1,10 +1,6 @@
 //! Run: asks a ranker, and survives the answer.
 
-use super::{batch::RankBatch, hook::Ranker};
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use super::{batch::RankBatch, caught::caught, hook::Ranker};
 
 /// What came of asking: scores, NaN where there are none, and for each request why it went wrong, if so.
 #[derive(Clone, Debug)]
@@ -47,19 +43,10 @@ pub(super) fn run(ranker: &dyn Ranker, batch: &RankBatch) -> Answer {
     }
 }
 
-/// One call; whatever goes wrong in it is a text.
+/// One call; whatever goes wrong in it is a text. The scores of a call that panicked are not looked at.
 fn ask(ranker: &dyn Ranker, batch: &RankBatch, scores: &mut [f32]) -> Result<(), String> {
-    // The scores of a call that panicked are not looked at, and the ranker is the caller's to judge.
-    match catch_unwind(AssertUnwindSafe(|| ranker.rank(batch, scores))) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(why)) => Err(why.to_string()),
-        Err(panic) => Err(format!("panicked: {}", message(&*panic))),
-    }
-}
-
-pub(super) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    let said = caught("ranker", || ranker.rank(batch, scores));
+    said.and_then(|said| said).map_err(|why| why.to_string())
 }
 
 fn missing(scores: &[f32]) -> Option<String> {

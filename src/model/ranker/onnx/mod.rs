@@ -5,6 +5,7 @@ mod nest;
 
 use super::{
     batch::RankBatch,
+    caught::caught,
     features::Features,
     feeds::{self, Declared, Feed, Numbers},
     hook::Ranker,
@@ -12,7 +13,6 @@ use super::{
 use crate::error::{Error, Result};
 use rten::{DataType, Dimension, Model, NodeId, Value, ValueOrView, ValueType};
 use rten_tensor::{Tensor, prelude::*};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A ranker in an ONNX file.
 ///
@@ -52,7 +52,7 @@ impl Onnx {
         if !nest::shallow(bytes) {
             return Err(refuse("nests too deep".into()));
         }
-        let model = caught("is read", || Model::load(bytes.to_vec()))?
+        let model = caught("ONNX model", || Model::load(bytes.to_vec()))?
             .map_err(|why| refuse(format!("cannot be read: {why}")))?;
         let said = |ids: &[NodeId]| -> Vec<Declared> {
             ids.iter().map(|id| declared(&model, *id)).collect()
@@ -94,7 +94,7 @@ impl Ranker for Onnx {
             self.model.run(inputs, &[self.scores], None).map(|all| all.into_iter().next())
         };
         let refuse = |why: String| Error::invalid("ONNX model", why);
-        let out = caught("is run", run)?.map_err(|why| refuse(format!("fails: {why}")))?;
+        let out = caught("ONNX model", run)?.map_err(|why| refuse(format!("fails: {why}")))?;
         let out = out.and_then(Value::into_tensor::<f32>);
         let out = out.ok_or_else(|| refuse("makes scores that are not f32".into()))?;
         feeds::put(out.shape(), &out.to_vec(), scores)
@@ -116,13 +116,4 @@ fn declared(model: &Model, id: NodeId) -> Declared {
     };
     let shape = info.and_then(|info| info.shape());
     Declared { name, numbers, shape: shape.map(|all| all.into_iter().map(axis).collect()) }
-}
-
-/// What the runtime returns, or an error if it panics: a model must not end the program.
-fn caught<T>(when: &str, work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason");
-        Error::invalid("ONNX model", format!("panics when it {when}: {text}"))
-    })
 }
