@@ -8,7 +8,9 @@ use crate::{
     AttrType, Db, Item, Key, Metric, Result, Schema, Timestamp,
     model::{
         Training,
-        ranker::{Body, Cpu, Device, Examples, Features, FitRanker, RankBatch, Role, Scalar},
+        ranker::{
+            Body, Cpu, Device, Examples, Features, FitRanker, RankBatch, Role, Scalar, batch::Items,
+        },
     },
     recommend::Request,
 };
@@ -146,7 +148,7 @@ fn examples() -> Examples {
 }
 
 /// Goal: the steps on a card are those on the processor. Method: a plain card; rows of a table that it
-/// holds, rows of one that it does not, and columns.
+/// holds, rows of one that it does not, rows beyond its end, and columns.
 #[test]
 fn the_steps_on_a_card_are_those_on_the_processor() {
     let examples = examples();
@@ -165,10 +167,24 @@ fn the_steps_on_a_card_are_those_on_the_processor() {
                 assert!((score - expected).abs() <= 1e-4, "{score}, not {expected}");
             }
         };
+        let mixed = mixed(batch);
         compare(&runner, batch);
         compare(&runner, &batch.dense());
+        compare(&runner, &mixed);
         runner.hold(batch.rows().unwrap().0).unwrap();
         compare(&runner, batch);
         compare(&runner, &batch.dense());
+        compare(&runner, &mixed);
     }
+}
+
+/// The same, with every second candidate as one that the table has not yet.
+fn mixed(batch: &RankBatch) -> RankBatch {
+    let (Items::Dense(fresh), Some((table, rows))) = (batch.dense().items, batch.rows()) else {
+        panic!("rows of a table become columns");
+    };
+    let beyond = |at: usize| (table.len() + at) as u32;
+    let rows = rows.iter().enumerate();
+    let rows = rows.map(|(at, row)| if at % 2 == 0 { *row } else { beyond(at) }).collect();
+    RankBatch { items: Items::Rows(table.clone(), rows, fresh), ..batch.clone() }
 }
