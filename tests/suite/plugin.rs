@@ -1,7 +1,11 @@
 //! Rankers in shared libraries: built here from C, loaded, and refused for each way to be wrong.
 
 use crate::ranked;
-use bowerbird::model::ranker::{Examples, Plugin, RankBatch, Ranker, Table};
+use bowerbird::{
+    Item, Key, Timestamp,
+    model::ranker::{Examples, Plugin, Rank, RankBatch, Ranker, Table},
+    recommend::{NearInterests, Query, Recommender, Request},
+};
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -77,6 +81,38 @@ fn close(a: &[f32], b: &[f32], within: f32) {
     for (at, (a, b)) in a.iter().zip(b).enumerate() {
         assert!((a - b).abs() <= within * (1.0 + b.abs()), "score {at}: {a}, not {b}");
     }
+}
+
+/// Goal: the operator gives a plug-in rows of the table that it holds, and vectors of items that were written
+/// after it: the same answers as without a table.
+#[test]
+fn the_plug_in_serves_what_was_written_since() {
+    let (_folder, library) = built("examples/plugin/dot.c", &[]);
+    let db = ranked::db();
+    db.flush().unwrap();
+    for id in 41..=44u64 {
+        let vector: Vec<f32> = (0..6).map(|at| ranked::number(id * 9 + at)).collect();
+        let item = Item::new(id).vector("text", vector).attr("stars", 0.25);
+        db.batch()
+            .put(if id == 43 { Item::new(id) } else { item })
+            .delete(id - 30)
+            .commit()
+            .unwrap();
+    }
+    let snapshot = db.snapshot();
+    let rank = || Rank::with(ranked::features(), load(&library, "0.5 -0.25 2").unwrap());
+    let all = |rank: Rank| {
+        let near = NearInterests::new("text", 60);
+        let recommender = Recommender::new().summarize(Query).retrieve(near).score(rank);
+        let query: Vec<f32> = (0..6).map(|at| ranked::number(at)).collect();
+        let request = Request::new(60, Timestamp(1000)).query("text", query).task("search");
+        let slate = recommender.run(&snapshot, &request).unwrap();
+        assert!(slate.trace.degraded.is_empty(), "{:?}", slate.trace.degraded);
+        slate.items
+    };
+    let (want, got) = (all(rank()), all(rank().resident()));
+    assert!(want.iter().any(|item| item.key == Key::Id(44)), "new items are among them");
+    assert_eq!(got, want);
 }
 
 /// Goal: a plug-in gets what a ranker gets. Method: the example in C says the same scores as the same

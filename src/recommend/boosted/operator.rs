@@ -19,8 +19,8 @@ use crate::{
 /// Finds what is near to the interests, in several spaces at once, and good besides: the items with
 /// the largest sums of similarities and [`Boost`]s, each with its weight.
 ///
-/// Interests come from summarizers: the request's [`Query`](super::Query), its item
-/// ([`Source`](super::Source)), what the user did ([`Decayed`](super::Decayed)). In a space with
+/// Interests come from summarizers: the request's [`Query`](crate::recommend::Query), its item
+/// ([`Source`](crate::recommend::Source)), what the user did ([`Decayed`](crate::recommend::Decayed)). In a space with
 /// several, each counts by its share of their weights. A space without any adds nothing, and without
 /// any in any space it is boosts alone that find: a shelf for strangers. An item without a vector in
 /// a space has similarity 0 there, and is not found at all in an L2 space.
