@@ -104,7 +104,7 @@ fn the_plug_in_serves_what_was_written_since() {
     let all = |rank: Rank| {
         let near = NearInterests::new("text", 60);
         let recommender = Recommender::new().summarize(Query).retrieve(near).score(rank);
-        let query: Vec<f32> = (0..6).map(|at| ranked::number(at)).collect();
+        let query: Vec<f32> = (0..6).map(ranked::number).collect();
         let request = Request::new(60, Timestamp(1000)).query("text", query).task("search");
         let slate = recommender.run(&snapshot, &request).unwrap();
         assert!(slate.trace.degraded.is_empty(), "{:?}", slate.trace.degraded);
