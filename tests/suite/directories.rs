@@ -367,6 +367,10 @@ fn artifacts_are_data_and_nothing_is_executed() {
                 folders.push(path);
                 continue;
             }
+            // The one door to code: the host program names a library to it, never a directory.
+            if path.ends_with("model/ranker/plugin/library.rs") {
+                continue;
+            }
             let text = fs::read_to_string(&path).unwrap();
             for door in ["process::Command", "dlopen", "libloading", "map_exec", "execv", "asm!"] {
                 assert!(!text.contains(door), "{path:?} names {door}");

@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::{
-    db::Db,
-    item::{Event, Item},
-    key::{Key, Timestamp},
+    Db, Event, Item, Key, Metric, Schema, Timestamp,
     model::{
         ranker::{
             Cpu, Device, Examples, Features, RankBatch, RankLoss, RankModel, Ranker, Role, Scalar,
@@ -13,7 +11,6 @@ use crate::{
         train::dice::Dice,
     },
     recommend::Request,
-    schema::{Metric, Schema},
 };
 use std::sync::Arc;
 

@@ -49,8 +49,8 @@ impl Onnx {
     pub fn read(bytes: &[u8], features: Features) -> Result<Onnx> {
         features.check()?;
         let refuse = |why: String| Error::invalid("ONNX model", why);
-        if !nest::shallow(bytes) {
-            return Err(refuse("nests too deep".into()));
+        if let Some(why) = nest::wrong(bytes) {
+            return Err(refuse(why.into()));
         }
         let model = caught("ONNX model", || Model::load(bytes.to_vec()))?
             .map_err(|why| refuse(format!("cannot be read: {why}")))?;
