@@ -339,6 +339,34 @@ fn a_trained_ranker_serves() {
     }
 }
 
+/// Goal: a field that is dropped and made again is another one, for a ranker that was ready, too.
+#[test]
+fn fields_that_come_and_go_are_seen() {
+    let db = db();
+    db.flush().unwrap();
+    let stars = with(odd(Deed::Fail).0.resident());
+    let best = |db: &Db| keys(&stars.run(&db.snapshot(), &request(false)).unwrap());
+    assert_eq!(best(&db), good());
+    db.drop_attr("stars").unwrap();
+    assert!(stars.run(&db.snapshot(), &request(false)).unwrap_err().to_string().contains("stars"));
+    db.add_attr("stars", AttrType::Float).unwrap();
+    for id in [2u64, 5] {
+        db.batch().put(Item::new(id).attr("stars", id as f64)).commit().unwrap();
+    }
+    assert_eq!(best(&db)[..2], [Key::Id(5), Key::Id(2)]);
+    // Vectors likewise: the table that was given is of the space that is gone.
+    let model = trained(&db, 1);
+    publish(&db, &model);
+    let (plain, resident) = (with(Rank::by("ranker")), with(Rank::by("ranker").resident()));
+    resident.run(&db.snapshot(), &request(false)).unwrap();
+    db.drop_space("text").unwrap();
+    db.add_space("text", 4, Metric::Cosine, Encoding::F32).unwrap();
+    db.batch().put(Item::new(1u64).vector("text", [0.1, 0.9, 0.0, 0.3])).commit().unwrap();
+    let snapshot = db.snapshot();
+    let run = |one: &Recommender| one.run(&snapshot, &request(false)).unwrap().items;
+    assert_eq!(run(&resident), run(&plain));
+}
+
 /// Goal: while versions are activated, each answer is wholly of one of them.
 #[test]
 fn generations_are_never_mixed() {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     recommend::{Candidates, Context, Job, Rrf, Score},
+    schema::Schema,
     store::Snapshot,
 };
 use parking_lot::Mutex;
@@ -60,6 +61,8 @@ enum What {
 struct Loaded {
     /// The database, and the version of the artifact.
     of: ([u8; 16], u32),
+    /// What the database had fields for: they come and go, and what is assembled goes by their numbers.
+    schema: Arc<Schema>,
     name: String,
     ranker: Arc<dyn Ranker>,
     assembler: Assembler,
@@ -137,8 +140,9 @@ impl Rank {
             }
             What::Given(..) => 0,
         };
-        let of = (snapshot.files.db, version);
-        if let Some(found) = self.loaded.lock().iter().find(|loaded| loaded.of == of) {
+        let (of, schema) = ((snapshot.files.db, version), snapshot.version.schema.clone());
+        let same = |loaded: &&Arc<Loaded>| loaded.of == of && Arc::ptr_eq(&loaded.schema, &schema);
+        if let Some(found) = self.loaded.lock().iter().find(same) {
             return Ok(found.clone());
         }
         let (features, ranker, name) = match &self.what {
@@ -150,10 +154,12 @@ impl Rank {
             What::Given(features, ranker) => (features.clone(), ranker.clone(), ranker.name()),
         };
         let assembler = Assembler::new(features, snapshot.schema())?;
-        let loaded = Arc::new(Loaded { of, name, ranker, assembler, holds: Mutex::default() });
+        let (holds, schema) = (Mutex::default(), schema.clone());
+        let loaded = Arc::new(Loaded { of, schema, name, ranker, assembler, holds });
         let mut kept = self.loaded.lock();
         // Another thread may have been faster: all use the same one, so that they can be put together.
-        if let Some(found) = kept.iter().find(|loaded| loaded.of == of) {
+        let same = |l: &&Arc<Loaded>| l.of == of && Arc::ptr_eq(&l.schema, &loaded.schema);
+        if let Some(found) = kept.iter().find(same) {
             return Ok(found.clone());
         }
         if kept.len() == LOADED_MAX {

@@ -74,7 +74,10 @@ impl Table {
         let on_disk = disk_parts(version);
         let Some(last) = version.parts[..on_disk].last() else { return Ok(None) };
         let names: Vec<&str> = spaces.iter().map(String::as_str).collect();
-        let recipe = format!("ranker table {names:?} {}", prefix(version, on_disk));
+        // A space of the same name may be another one by now: numbers are never used twice.
+        let number = |name: &&str| Ok(snapshot.space(name)?.id);
+        let numbers = names.iter().map(number).collect::<Result<Vec<u16>>>()?;
+        let recipe = format!("ranker table {numbers:?} {}", prefix(version, on_disk));
         last.memo.get(&recipe, || Table::of_parts(snapshot, on_disk, &names)).map(Some)
     }
 
