@@ -38,6 +38,7 @@
 //! | derived | a file computed from a segment; losing it costs time, never data |
 //! | [`Artifact`] | a trained thing saved whole, with [`Provenance`] |
 //! | [`model::Model`] | an artifact that says what comes next |
+//! | [`model::ranker::Ranker`] | what orders the candidates of all surfaces, here or on a device |
 //! | [`SemanticId`] | what an item is, from coarse to fine, by a [`semantic::Codebook`] |
 //!
 //! # The house

@@ -159,9 +159,11 @@ pub(crate) fn check(line: &Map<String, Value>, large: bool) {
         let (sources, unified) =
             (number(&format!("{name}_sources")), number(&format!("{name}_unified")));
         assert!(unified > 0.8 * sources, "{name}: {unified} for {sources}");
-        if large {
-            let ratio = number(&format!("{name}_ratio"));
-            println!("{name}: ratio {ratio:.3}, asked .98");
-        }
+        let ratio = number(&format!("{name}_ratio"));
+        // One seed tells little.
+        assert!(
+            !large || number("seeds") < 3.0 || ratio >= 0.98,
+            "{name}: {ratio} of a specialist"
+        );
     }
 }

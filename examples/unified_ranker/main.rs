@@ -110,7 +110,10 @@ fn serve(shop: &shop::Shop, data: &data::Data, unified: &RankModel) -> Outcome<(
         println!("{}: {said} -> {}", name(task), titles.join(" | "));
         assert!(!slate.items.is_empty(), "nothing for {said}");
         let micros: u64 = slate.trace.stages.iter().map(|stage| stage.micros).sum();
-        println!("    {} us {:?}", micros, slate.trace.degraded);
+        println!(
+            "    {micros} us{}",
+            slate.trace.degraded.iter().map(|why| format!("; {why}")).collect::<String>()
+        );
     }
     Ok(())
 }

@@ -39,6 +39,13 @@ impl AlignedBytes {
         self.chunks.as_mut_slice().as_mut_bytes()[from..to].copy_from_slice(bytes);
     }
 
+    /// Appends zeros.
+    pub(crate) fn extend_zeros(&mut self, count: usize) {
+        // What is behind the end is zero: chunks come as zeros, and nothing is ever taken away.
+        self.len += count;
+        self.chunks.resize(self.len.div_ceil(64), Chunk::new_zeroed());
+    }
+
     /// Bytes of memory held.
     pub fn capacity(&self) -> usize {
         self.chunks.capacity() * 64

@@ -339,6 +339,54 @@ fn a_trained_ranker_serves() {
     }
 }
 
+/// Takes its time with tables, or cannot stand them.
+struct Taking(Option<Duration>);
+
+impl Ranker for Taking {
+    fn name(&self) -> String {
+        "taking".into()
+    }
+
+    fn rank(&self, batch: &RankBatch, scores: &mut [f32]) -> Result<()> {
+        // Says whether rows or vectors came.
+        scores.fill(if batch.rows().is_some() { 1.0 } else { 2.0 });
+        Ok(())
+    }
+
+    fn hold(&self, _: &Arc<Table>) -> Result<bool> {
+        std::thread::sleep(self.0.expect("no room for a table"));
+        Ok(true)
+    }
+}
+
+/// Goal: nobody in a hurry waits until the vectors of all items are with a ranker, and one that cannot take
+/// them is sent them.
+#[test]
+fn giving_vectors_holds_nobody_hostage() {
+    let db = db();
+    db.flush().unwrap();
+    let snapshot = db.snapshot();
+    let features = || Features::new().query("text").item("text");
+    let came = |recommender: &Recommender| {
+        let slate = recommender.run(&snapshot, &request(false)).unwrap();
+        assert!(slate.trace.degraded.is_empty(), "{:?}", slate.trace.degraded);
+        slate.items[0].score
+    };
+    let long = Duration::from_millis(800);
+    let hurried = with(Rank::with(features(), Taking(Some(long))).resident().deadline(long / 2));
+    let begun = Instant::now();
+    assert_eq!(came(&hurried), 2.0);
+    assert!(begun.elapsed() < long);
+    while came(&hurried) == 2.0 {
+        assert!(begun.elapsed() < 20 * long, "the table never comes");
+        std::thread::sleep(long / 10);
+    }
+    assert!(begun.elapsed() >= long);
+    assert_eq!(came(&with(Rank::with(features(), Taking(Some(long))).resident())), 1.0);
+    let cannot = with(Rank::with(features(), Taking(None)).resident());
+    assert_eq!((came(&cannot), came(&cannot)), (2.0, 2.0));
+}
+
 /// Goal: a field that is dropped and made again is another one, for a ranker that was ready, too.
 #[test]
 fn fields_that_come_and_go_are_seen() {

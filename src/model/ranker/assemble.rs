@@ -38,8 +38,8 @@ struct Spaces {
 enum Column {
     /// By an operator.
     Score(Box<dyn Score>),
-    /// To a vector of the request, by its place.
-    Similarity(usize),
+    /// Of a vector of the request and one of the candidate, by their places.
+    Similarity(usize, usize),
     Attr(u16, AttrType, f32),
     Place(String),
     Previous,
@@ -61,9 +61,10 @@ impl Assembler {
         Ok(Assembler { features, dims, spaces, scalars })
     }
 
-    /// The table of the items' vectors as a snapshot has them on disk.
-    pub(crate) fn table(&self, snapshot: &Snapshot) -> Result<Option<Arc<Table>>> {
-        Table::kept(snapshot, &self.features.items)
+    /// The table of the items' vectors as a snapshot has them on disk; made if it is not there yet and
+    /// `make` says so.
+    pub(crate) fn table(&self, snapshot: &Snapshot, make: bool) -> Result<Option<Arc<Table>>> {
+        Table::kept(snapshot, &self.features.items, make)
     }
 
     /// Puts a request and its candidates behind what the batch has; `previous` are the scores that they
@@ -182,7 +183,9 @@ impl Assembler {
             one.fill(0.0);
             match column {
                 Column::Score(op) => op.score(cx, candidates, &mut one)?,
-                Column::Similarity(slot) => self.similarity(batch, *slot, first, &mut one),
+                Column::Similarity(slot, item) => {
+                    similarity(batch, (*slot, *item), first, &mut one)
+                }
                 Column::Attr(attr, ty, otherwise) => {
                     for (number, addr) in one.iter_mut().zip(candidates.addrs()) {
                         let value = cx.snapshot.segment(*addr)?.value(addr.row.0, *attr, *ty)?;
@@ -214,18 +217,15 @@ impl Assembler {
         }
         Ok(())
     }
+}
 
-    /// The inner products of the candidates from row `first` on with the last request's vector.
-    fn similarity(&self, batch: &RankBatch, slot: usize, first: usize, out: &mut [f32]) {
-        let request = batch.requests() - 1;
-        let Some(vector) = batch.context[slot].vector(request) else { return };
-        let space = &self.features.context[slot].space;
-        let Some(item) = self.features.items.iter().position(|name| name == space) else { return };
-        let (query, kernel) = (Numbers::new(vector), Kernel::best());
-        for (row, number) in (first..).zip(out) {
-            if let Some(vector) = batch.item(item, row) {
-                kernel.dot_f32(&query, raw(vector), std::slice::from_mut(number));
-            }
+/// The inner products of a vector of the candidates from row `first` on with one of the last request.
+fn similarity(batch: &RankBatch, (slot, item): (usize, usize), first: usize, out: &mut [f32]) {
+    let Some(vector) = batch.context[slot].vector(batch.requests() - 1) else { return };
+    let (query, kernel) = (Numbers::new(vector), Kernel::best());
+    for (row, number) in (first..).zip(out) {
+        if let Some(vector) = batch.item(item, row) {
+            kernel.dot_f32(&query, raw(vector), std::slice::from_mut(number));
         }
     }
 }
@@ -234,14 +234,8 @@ fn column(scalar: &Scalar, features: &Features, schema: &Schema) -> Result<Colum
     let millis = |half_life: u64| Duration::from_millis(half_life);
     Ok(match scalar {
         Scalar::Similarity { role, space } => {
-            let declared = |slot: &Slot| slot.role == *role && slot.space == *space;
-            let slot = features.context.iter().position(declared);
-            let item = features.items.contains(space);
-            let (Some(slot), true) = (slot, item) else {
-                let why = format!("is of vectors that are not declared: {role:?} and item");
-                return Err(Error::invalid(format!("similarity in {space:?}"), why));
-            };
-            Column::Similarity(slot)
+            let (slot, item) = features.similarity(*role, space)?;
+            Column::Similarity(slot, item)
         }
         Scalar::Popularity { kinds, half_life } => {
             let kinds = kinds.iter().map(String::as_str);

@@ -48,7 +48,7 @@ impl Default for Batching {
 /// A request that waits for its answer.
 struct Job {
     ranker: Arc<dyn Ranker>,
-    batch: RankBatch,
+    batch: Arc<RankBatch>,
     answer: Arc<Desk>,
 }
 
@@ -113,11 +113,12 @@ impl Batcher {
     pub(super) fn ask(
         &self,
         ranker: &Arc<dyn Ranker>,
-        batch: RankBatch,
+        batch: &Arc<RankBatch>,
         until: Option<Instant>,
     ) -> Result<Answer, String> {
         let (answer, cancelled) = (Arc::new(Desk::default()), batch.cancelled.clone());
-        let job = Job { ranker: ranker.clone(), batch, answer: answer.clone() };
+        let (ranker, batch) = (ranker.clone(), batch.clone());
+        let job = Job { ranker, batch, answer: answer.clone() };
         self.put(job)?;
         let mut state = answer.state.lock();
         while state.answer.is_none() {

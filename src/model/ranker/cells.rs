@@ -42,11 +42,7 @@ impl Cells {
     pub(crate) fn push(&mut self, vector: Option<&[f32]>) {
         match vector {
             Some(vector) => self.numbers.extend(raw(&vector[..self.dim])),
-            None => {
-                for _ in 0..self.dim {
-                    self.numbers.extend(&[0; 4]);
-                }
-            }
+            None => self.numbers.extend_zeros(4 * self.dim),
         }
         self.present.push(u8::from(vector.is_some()));
     }

@@ -47,7 +47,6 @@ impl Ranker for OnCpu {
             return Err(Error::invalid("batch", why));
         }
         let held = self.held.lock().clone();
-        let flags = (0..net.shape.dims.items.len()).map(|slot| batch.item_flags(slot)).collect();
         let input = match (&batch.items, held) {
             (Items::Rows(table, rows, fresh), Some(held)) if held.table == table.id() => {
                 let p = net.shape.p();
@@ -68,7 +67,7 @@ impl Ranker for OnCpu {
             }
             _ => Input::all(batch, None),
         };
-        net.forward(&input, flags, scores);
+        net.forward(&input, scores);
         Ok(())
     }
 

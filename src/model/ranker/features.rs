@@ -45,8 +45,8 @@ pub(crate) struct Slot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Scalar {
-    /// The inner product of the candidate's vector and one of the request's; 0 if one is missing. The
-    /// vector of the request is declared, too.
+    /// The inner product of the candidate's vector and one of the request's; 0 if one is missing. Both
+    /// are declared, too.
     Similarity {
         /// Whose vector of the request.
         role: Role,
@@ -248,6 +248,18 @@ impl Features {
         })
     }
 
+    /// The places of the two vectors of a similarity.
+    pub(crate) fn similarity(&self, role: Role, space: &str) -> Result<(usize, usize)> {
+        let slot = self.context.iter().position(|slot| slot.role == role && slot.space == space);
+        let item = self.items.iter().position(|item| item == space);
+        slot.zip(item).ok_or_else(|| {
+            let why = format!(
+                "have a similarity to the {role:?} in {space:?}; declare the vectors of both there, too"
+            );
+            Error::invalid("features of a ranker", why)
+        })
+    }
+
     /// Whether it makes sense by itself.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |why: String| Err(Error::invalid("features of a ranker", why));
@@ -276,14 +288,7 @@ impl Features {
         }
         for scalar in &self.scalars {
             match scalar {
-                Scalar::Similarity { role, space } => {
-                    let declared = |slot: &Slot| slot.role == *role && slot.space == *space;
-                    if !self.context.iter().any(declared) {
-                        return refuse(format!(
-                            "have a similarity to the {role:?} in {space:?}, but not its vector"
-                        ));
-                    }
-                }
+                Scalar::Similarity { role, space } => drop(self.similarity(*role, space)?),
                 Scalar::Popularity { half_life: Some(0), .. }
                 | Scalar::Recency { half_life: 0, .. } => {
                     return refuse(format!("have {scalar:?}: a half-life must be longer than 0"));

@@ -254,15 +254,14 @@ impl Learner for Lists<'_> {
 }
 
 impl Net {
-    /// The scores of all candidates of a batch, a thousand lists at a time.
+    /// The scores of all candidates of a batch, some lists at a time: they are copied.
     pub(super) fn scores(&self, batch: &super::RankBatch) -> Vec<f32> {
         let mut scores = vec![0f32; batch.len()];
         let lists: Vec<usize> = (0..batch.requests()).collect();
         for some in lists.chunks(64) {
             let input = Input::some(batch, some);
             let rows = batch.range(some[0]).start..batch.range(some[some.len() - 1]).end;
-            let flags = input.flags();
-            self.forward(&input, flags, &mut scores[rows]);
+            self.forward(&input, &mut scores[rows]);
         }
         scores
     }
@@ -278,7 +277,7 @@ pub(super) fn learn(
 ) -> f64 {
     let input = Input::some(&examples.batch, lists);
     let mut scores = vec![0f32; input.candidates()];
-    let trace = net.pass(&input, input.flags(), dropout, &mut scores);
+    let trace = net.pass(&input, dropout, &mut scores);
     let mut sum = 0.0;
     for (list, range) in lists.iter().zip(&input.ranges) {
         let labels = &examples.labels[examples.batch.range(*list)];

@@ -4,6 +4,7 @@ use super::{
     assemble::Assembler,
     batch::RankBatch,
     batcher::{Batcher, Batching},
+    caught::caught,
     features::Features,
     hook::{Cpu, Device, Ranker},
     model::RankModel,
@@ -19,7 +20,10 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -68,6 +72,10 @@ struct Loaded {
     assembler: Assembler,
     /// The last table that it was given, and whether it has use for it.
     holds: Mutex<Option<(u64, bool)>>,
+    /// Held while it is given one, so that each is given once.
+    gate: Mutex<()>,
+    /// Whether a thread is giving it one, while requests go on without.
+    giving: AtomicBool,
 }
 
 /// Versions that are kept ready: readers of an older snapshot may still use the one before.
@@ -119,6 +127,7 @@ impl Rank {
 
     /// Gives the ranker the vectors of all items once, where it has use for them, so that requests send
     /// numbers of rows. They are those that are on disk; what was written since comes with each request.
+    /// With a deadline no request waits for this: until it is done, vectors come with all of them.
     pub fn resident(mut self) -> Rank {
         self.resident = true;
         self
@@ -154,8 +163,16 @@ impl Rank {
             What::Given(features, ranker) => (features.clone(), ranker.clone(), ranker.name()),
         };
         let assembler = Assembler::new(features, snapshot.schema())?;
-        let (holds, schema) = (Mutex::default(), schema.clone());
-        let loaded = Arc::new(Loaded { of, schema, name, ranker, assembler, holds });
+        let loaded = Arc::new(Loaded {
+            of,
+            schema: schema.clone(),
+            name,
+            ranker,
+            assembler,
+            holds: Mutex::default(),
+            gate: Mutex::default(),
+            giving: AtomicBool::new(false),
+        });
         let mut kept = self.loaded.lock();
         // Another thread may have been faster: all use the same one, so that they can be put together.
         let same = |l: &&Arc<Loaded>| l.of == of && Arc::ptr_eq(&l.schema, &loaded.schema);
@@ -169,10 +186,10 @@ impl Rank {
         Ok(loaded)
     }
 
-    fn asked(&self, loaded: &Loaded, batch: &RankBatch, begun: Instant) -> Answer {
+    fn asked(&self, loaded: &Loaded, batch: &Arc<RankBatch>, begun: Instant) -> Answer {
         let Some(batcher) = &self.batcher else { return run(&*loaded.ranker, batch) };
         let until = self.deadline.map(|deadline| begun + deadline);
-        match batcher.ask(&loaded.ranker, batch.clone(), until) {
+        match batcher.ask(&loaded.ranker, batch, until) {
             Ok(answer) => answer,
             Err(why) => Answer::failed(batch, &why),
         }
@@ -184,12 +201,16 @@ impl Rank {
         let Some(first) = jobs.first() else { return Ok(()) };
         let snapshot = first.0.snapshot;
         let loaded = self.ready(snapshot)?;
-        let table = if self.resident { loaded.table(snapshot)? } else { None };
+        let table = match self.resident {
+            true => loaded.table(snapshot, self.deadline.is_some())?,
+            false => None,
+        };
         let Assembler { features, dims, .. } = &loaded.assembler;
         let mut batch = RankBatch::new(features.clone(), dims.clone(), table);
         for (cx, candidates, scores) in jobs.iter() {
             loaded.assembler.add(&mut batch, (cx, candidates), scores)?;
         }
+        let batch = Arc::new(batch);
         let answer = self.asked(&loaded, &batch, begun);
         for (request, (cx, candidates, scores)) in jobs.iter_mut().enumerate() {
             match &answer.wrong[request] {
@@ -222,20 +243,54 @@ impl Rank {
 }
 
 impl Loaded {
-    /// The table of a snapshot, if the ranker has use for it.
-    fn table(&self, snapshot: &Snapshot) -> Result<Option<Arc<super::Table>>> {
-        let Some(table) = self.assembler.table(snapshot)? else { return Ok(None) };
-        // Held while it is given, so that it is given once.
-        let mut holds = self.holds.lock();
-        if let Some((id, useful)) = *holds
-            && id == table.id()
-        {
-            return Ok(useful.then_some(table));
+    /// The table of a snapshot, if the ranker has it and has use for it. Who is in a `hurry` does not wait
+    /// until it is made and given.
+    fn table(
+        self: &Arc<Loaded>,
+        snapshot: &Snapshot,
+        hurry: bool,
+    ) -> Result<Option<Arc<super::Table>>> {
+        let made = self.assembler.table(snapshot, !hurry)?;
+        let held = made.as_ref().and_then(|table| self.held(table));
+        match (held, made) {
+            (Some(useful), made) => Ok(made.filter(|_| useful)),
+            (None, made) if !hurry => Ok(made.filter(|table| self.give(table))),
+            (None, _) => {
+                if !self.giving.swap(true, Ordering::AcqRel) {
+                    let (loaded, snapshot) = (self.clone(), snapshot.clone());
+                    let give = move || {
+                        // What cannot be read is an error of the requests that read it.
+                        if let Ok(Some(table)) = loaded.assembler.table(&snapshot, true) {
+                            loaded.give(&table);
+                        }
+                        loaded.giving.store(false, Ordering::Release);
+                    };
+                    if std::thread::Builder::new().name("table".into()).spawn(give).is_err() {
+                        self.giving.store(false, Ordering::Release);
+                    }
+                }
+                Ok(None)
+            }
         }
-        // A device that cannot take it is sent vectors.
-        let useful = self.ranker.hold(&table).unwrap_or(false);
-        *holds = Some((table.id(), useful));
-        Ok(useful.then_some(table))
+    }
+
+    /// Gives the ranker a table; says whether it has use for it. A device that cannot take it is sent
+    /// vectors.
+    fn give(&self, table: &Arc<super::Table>) -> bool {
+        let _alone = self.gate.lock();
+        if let Some(useful) = self.held(table) {
+            return useful;
+        }
+        let said = caught("ranker", || self.ranker.hold(table));
+        let useful = matches!(said, Ok(Ok(true)));
+        *self.holds.lock() = Some((table.id(), useful));
+        useful
+    }
+
+    /// Whether it has use for a table that it was given last; `None` for another.
+    fn held(&self, table: &super::Table) -> Option<bool> {
+        let holds = *self.holds.lock();
+        holds.filter(|(id, _)| *id == table.id()).map(|(_, useful)| useful)
     }
 }
 

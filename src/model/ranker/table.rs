@@ -68,8 +68,12 @@ impl Table {
     }
 
     /// That of the parts of a snapshot that are on disk, made once for them: what is written after is not
-    /// in it until it is flushed. `None` if nothing is on disk.
-    pub(crate) fn kept(snapshot: &Snapshot, spaces: &[String]) -> Result<Option<Arc<Table>>> {
+    /// in it until it is flushed. `None` if nothing is on disk, or if it is not there and not to be made.
+    pub(crate) fn kept(
+        snapshot: &Snapshot,
+        spaces: &[String],
+        make: bool,
+    ) -> Result<Option<Arc<Table>>> {
         let version = &snapshot.version;
         let on_disk = disk_parts(version);
         let Some(last) = version.parts[..on_disk].last() else { return Ok(None) };
@@ -78,7 +82,10 @@ impl Table {
         let number = |name: &&str| Ok(snapshot.space(name)?.id);
         let numbers = names.iter().map(number).collect::<Result<Vec<u16>>>()?;
         let recipe = format!("ranker table {numbers:?} {}", prefix(version, on_disk));
-        last.memo.get(&recipe, || Table::of_parts(snapshot, on_disk, &names)).map(Some)
+        match make {
+            true => last.memo.get(&recipe, || Table::of_parts(snapshot, on_disk, &names)).map(Some),
+            false => Ok(last.memo.find(&recipe)),
+        }
     }
 
     /// Its number: another table has another.

@@ -20,8 +20,6 @@ pub(crate) struct Trace {
     /// The inputs of requests and of candidates.
     pub(super) request: Vec<f32>,
     pub(super) item: Vec<f32>,
-    /// Which of a candidate's vectors are there, vector by vector.
-    pub(super) flags: Vec<Vec<u8>>,
     /// Of cross layers: the inputs of all, and what each made of them.
     pub(super) whole: Vec<f32>,
     pub(super) cross: Vec<cross::Trace>,
@@ -60,24 +58,18 @@ fn times(numbers: &mut [f32], factors: &[f32]) {
 
 impl Net {
     /// Writes a score for each candidate.
-    pub(crate) fn forward(
-        &self,
-        input: &Input<'_>,
-        flags: Vec<Vec<u8>>,
-        scores: &mut [f32],
-    ) -> Trace {
-        self.pass(input, flags, None, scores)
+    pub(crate) fn forward(&self, input: &Input<'_>, scores: &mut [f32]) {
+        self.pass(input, None, scores);
     }
 
-    /// The same, some numbers left out.
+    /// The same, with some numbers left out; says what was computed on the way.
     pub(crate) fn pass(
         &self,
         input: &Input<'_>,
-        flags: Vec<Vec<u8>>,
         mut dropout: Option<Dropout>,
         scores: &mut [f32],
     ) -> Trace {
-        let mut trace = Trace { flags, scale: 1.0, ..Trace::default() };
+        let mut trace = Trace { scale: 1.0, ..Trace::default() };
         let spaces = &self.shape.spaces;
         let context = input.context.iter().zip(&spaces.context).enumerate();
         let project = |(at, (column, space)): (usize, (&Column<'_>, &u32))| {
@@ -178,7 +170,7 @@ impl Net {
                 }
                 let raw = &input.scalars[row * scalars..][..scalars];
                 rows.extend(raw.iter().zip(&self.norm).map(|(x, (mean, by))| (x - mean) * by));
-                rows.extend(trace.flags.iter().map(|there| f32::from(there[row])));
+                rows.extend(input.flags.iter().map(|there| f32::from(there[row])));
             }
         }
         rows

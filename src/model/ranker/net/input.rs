@@ -13,6 +13,8 @@ pub(crate) struct Input<'a> {
     pub(crate) history: Option<Column<'a>>,
     pub(crate) lived: Cow<'a, [u32]>,
     pub(crate) scalars: Cow<'a, [f32]>,
+    /// By vector of the candidates: which of them are there.
+    pub(crate) flags: Vec<Vec<u8>>,
 }
 
 /// A column of vectors.
@@ -62,6 +64,7 @@ impl<'a> Input<'a> {
             history: batch.history.as_ref().map(|cells| Column::of(cells.parts())),
             lived: Cow::Borrowed(&batch.lived),
             scalars: Cow::Borrowed(batch.scalars.numbers()),
+            flags: (0..batch.features.items.len()).map(|slot| batch.item_flags(slot)).collect(),
         }
     }
 
@@ -88,6 +91,8 @@ impl<'a> Input<'a> {
         for place in &places {
             scalars.extend_from_slice(batch.scalars.rows(place.clone()));
         }
+        let items: Vec<Column<'_>> =
+            (0..batch.features.items.len()).map(|slot| gathered(batch, slot, &places)).collect();
         let of = |list: &[u32]| -> Vec<u32> {
             requests.iter().filter_map(|request| list.get(*request).copied()).collect()
         };
@@ -95,18 +100,12 @@ impl<'a> Input<'a> {
             ranges,
             tasks: Cow::Owned(of(&batch.tasks)),
             context: batch.context.iter().map(|cells| each(cells, 1)).collect(),
-            items: (0..batch.features.items.len())
-                .map(|slot| gathered(batch, slot, &places))
-                .collect(),
+            flags: items.iter().map(|column| column.present().to_vec()).collect(),
+            items,
             history: batch.history.as_ref().map(|cells| each(cells, long)),
             lived: Cow::Owned(of(&batch.lived)),
             scalars: Cow::Owned(scalars),
         }
-    }
-
-    /// By vector of the candidates: which of them are there.
-    pub(crate) fn flags(&self) -> Vec<Vec<u8>> {
-        self.items.iter().map(|column| column.present().to_vec()).collect()
     }
 
     pub(crate) fn requests(&self) -> usize {

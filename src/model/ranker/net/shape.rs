@@ -175,12 +175,10 @@ impl Shape {
         let known = spaces.context.len() == self.dims.context.len()
             && spaces.items.len() == self.dims.items.len()
             && spaces.history.is_some() == self.dims.history.is_some()
-            && self.numbered().windows(2).all(|pair| pair[1].0 <= pair[0].0 + 1)
-            && self.numbered().first().is_none_or(|first| first.0 == 0)
             && self
                 .numbered()
                 .windows(2)
-                .all(|pair| pair[0].0 < pair[1].0 || pair[0].1 == pair[1].1);
+                .all(|pair| pair[0].0 != pair[1].0 || pair[0].1 == pair[1].1);
         if !known {
             return refuse("has vectors of a space that have not as many numbers".into());
         }
