@@ -121,6 +121,7 @@ pub use progress::Progress;
 pub use schema::{Attr, AttrType, Encoding, Metric, Schema, Space};
 pub use semantic::SemanticId;
 pub use store::{
-    Cursor, Debt, Deed, History, HistoryQuery, Hit, Interaction, Like, Near, NearBatch, Page,
-    RecallCheck, RecallReport, Report, Selection, Snapshot, Stats, verify_dir,
+    Cursor, Debt, Deed, Fusion, History, HistoryQuery, Hit, Hybrid, Interaction, Leg, Like,
+    Matching, Near, NearBatch, Page, RecallCheck, RecallReport, Report, Selection, Snapshot, Stats,
+    verify_dir,
 };

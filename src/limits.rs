@@ -46,6 +46,8 @@ pub const LEVEL_CODES_MAX: usize = 65_536;
 pub const EXAMPLES_MAX: usize = 10_000;
 /// Most spaces, and most boosts, that one boosted search adds up.
 pub const TERMS_MAX: usize = 64;
+/// Distinct words of a text that is asked for.
+pub const WORDS_MAX: usize = 1024;
 /// Farthest that a graph is walked: beyond it a scan is hardly slower.
 pub const EFFORT_MAX: u32 = 10_000;
 /// Most worker threads of one query, and of building one graph.

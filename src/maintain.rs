@@ -59,7 +59,7 @@ pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
     if let Some(parts) = store.compact(&mut Progress::silent())? {
         return Ok(Some(Chore::Merged { parts }));
     }
-    if store.derive()? || store.derive_ids()? {
+    if store.derive()? || store.derive_ids()? || store.derive_words()? {
         return Ok(Some(Chore::Derived));
     }
     let manual = store.options.maintenance == Maintenance::Manual;

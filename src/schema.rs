@@ -78,7 +78,8 @@ pub enum AttrType {
     Tag,
     /// A set of short strings.
     Tags,
-    /// A string to store, show and compare; not for prefix or full-text search.
+    /// A string to store, show and compare, and to find by its words: see
+    /// [`Snapshot::matching`](crate::Snapshot::matching).
     Text,
 }
 

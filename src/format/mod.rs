@@ -97,6 +97,12 @@ kinds! {
     ID_CODES = 77,
     ID_ROWS = 78,
     ID_SPACES = 79,
+    WORD_STARTS = 80,
+    WORD_BYTES = 81,
+    WORD_LISTS = 82,
+    WORD_ROWS = 83,
+    WORD_COUNTS = 84,
+    WORD_LENGTHS = 85,
 }
 
 impl Kind {

@@ -46,6 +46,11 @@ pub(crate) fn ids(segment: u64, artifact: u64) -> String {
     format!("derived/{segment:06}.{artifact:06}.ids")
 }
 
+/// `derived/000038.000007.words`: the words of segment 38 in attribute 7.
+pub(crate) fn words(segment: u64, attr: u16) -> String {
+    format!("derived/{segment:06}.{attr:06}.words")
+}
+
 /// The name of a file while it is being written.
 pub(crate) fn tmp(path: &str) -> String {
     format!("{path}.tmp")
@@ -62,11 +67,14 @@ pub(crate) fn parse(name: &str) -> Option<(u64, Option<u64>, &str)> {
     let first = number(first)?;
     match rest.split_once('.') {
         Some((second, "dead")) => number(second).map(|second| (first, Some(second), "dead")),
-        Some((second, "graph")) => space(second).map(|second| (first, Some(second), "graph")),
+        Some((second, "graph")) => field(second).map(|second| (first, Some(second), "graph")),
+        Some((second, "words")) => field(second).map(|second| (first, Some(second), "words")),
         Some((second, "ids")) => number(second).map(|second| (first, Some(second), "ids")),
         Some((second, "ids.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
         Some((second, "dead.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
-        Some((second, "graph.tmp")) if space(second).is_some() => Some((first, None, "tmp")),
+        Some((second, "graph.tmp" | "words.tmp")) if field(second).is_some() => {
+            Some((first, None, "tmp"))
+        }
         Some((ending, "tmp")) if is_ending(ending) => Some((first, None, "tmp")),
         None if is_ending(rest) => Some((first, None, rest)),
         _ => None,
@@ -78,9 +86,9 @@ fn is_ending(text: &str) -> bool {
     ["wal", "seg", "art", "items"].contains(&text)
 }
 
-/// The number of a space, which is no larger than a field's can be.
-fn space(text: &str) -> Option<u64> {
-    number(text).filter(|space| *space < FIELDS_MAX.into())
+/// The number of a space or attribute.
+fn field(text: &str) -> Option<u64> {
+    number(text).filter(|field| *field < FIELDS_MAX.into())
 }
 
 /// Six digits or more, without a needless leading zero beyond six.
@@ -105,6 +113,8 @@ mod tests {
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(graph(38, 2))), Some((38, Some(2), "graph")));
         assert_eq!(parse(&name(tmp(&graph(38, 2)))), Some((38, None, "tmp")));
+        assert_eq!(parse(&name(words(38, 7))), Some((38, Some(7), "words")));
+        assert_eq!(parse(&name(tmp(&words(38, 7)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(ids(38, 52))), Some((38, Some(52), "ids")));
         assert_eq!(parse(&name(tmp(&ids(38, 52)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(artifact("sid", 3, 52))), Some((52, None, "art")));
@@ -122,6 +132,8 @@ mod tests {
             "000038.2.graph",
             "000038.text.graph",
             "000038.070000.graph",
+            "000038.words",
+            "000038.070000.words",
             "000038.000002.items",
             "000038.000002.graph.bak",
             "000038.000002.graph.tmp.tmp",

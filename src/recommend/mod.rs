@@ -40,6 +40,7 @@ mod explain;
 mod filter;
 mod for_task;
 mod fusion;
+mod highest;
 mod layer;
 mod recommender;
 pub mod replay;
@@ -49,6 +50,7 @@ mod score;
 mod select;
 mod summarize;
 mod tune;
+mod words;
 
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
@@ -60,6 +62,7 @@ pub use explain::{Explanation, Fate};
 pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
+pub use highest::Highest;
 pub use recommender::Recommender;
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
@@ -70,6 +73,7 @@ pub use select::{Diverse, Quota, Top};
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 pub use tune::{Trial, Tune, Tuned};
+pub use words::{Matches, Typed};
 
 use crate::{
     error::Result,

@@ -9,7 +9,10 @@ use crate::key::{Key, Timestamp, UserId};
 /// ```
 /// use bowerbird::{recommend::Request, Timestamp};
 /// let for_you = Request::new(20, Timestamp::from_secs(1_700_000_000)).user(7);
-/// let search = Request::new(20, Timestamp::from_secs(1_700_000_000)).user(7).query("text", [0.1, 0.2]);
+/// let search = Request::new(20, Timestamp::from_secs(1_700_000_000))
+///     .user(7)
+///     .text("films like amelie")
+///     .query("text", [0.1, 0.2]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -20,6 +23,8 @@ pub struct Request {
     pub item: Option<Key>,
     /// A query: a space and a vector in it.
     pub query: Option<(String, Vec<f32>)>,
+    /// What the user has typed, whole or so far.
+    pub text: String,
     /// What it is for: "home", "basket". Operators may tell tasks apart; see [`Request::purpose`].
     pub task: String,
     /// How many items to return.
@@ -41,6 +46,7 @@ impl Request {
             user: None,
             item: None,
             query: None,
+            text: String::new(),
             task: String::new(),
             limit,
             exclude: Vec::new(),
@@ -68,6 +74,12 @@ impl Request {
         self
     }
 
+    /// With a text that the user has typed: operators that know words look for it.
+    pub fn text(mut self, text: impl Into<String>) -> Request {
+        self.text = text.into();
+        self
+    }
+
     /// For a purpose.
     pub fn task(mut self, task: &str) -> Request {
         self.task = task.into();
@@ -92,12 +104,13 @@ impl Request {
         self
     }
 
-    /// Its task; if none is set, what it looks like: "search" with a query, "similar" about an item,
-    /// "for-you" otherwise.
+    /// Its task; if none is set, what it looks like: "search" with a query or a text, "similar" about an
+    /// item, "for-you" otherwise.
     pub fn purpose(&self) -> &str {
         match (&self.query, &self.item) {
             _ if !self.task.is_empty() => &self.task,
             (Some(_), _) => "search",
+            _ if !self.text.is_empty() => "search",
             (None, Some(_)) => "similar",
             (None, None) => "for-you",
         }

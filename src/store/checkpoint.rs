@@ -6,7 +6,10 @@ use crate::{
     io::Dir,
     progress::Progress,
     schema::Schema,
-    store::{Store, recover, root, version::Version},
+    store::{
+        Store, recover, root,
+        version::{Part, Version},
+    },
 };
 use std::sync::Arc;
 
@@ -51,7 +54,8 @@ impl Store {
             self.change_root(|root| root.schema = schema.clone())?;
             let now = self.current();
             let mut parts = now.parts.clone();
-            let dropped = parts.iter_mut().flat_map(|part| part.drop_graphs(&schema));
+            let drop = |part: &mut Part| [part.drop_graphs(&schema), part.drop_words(&schema)];
+            let dropped = parts.iter_mut().flat_map(drop).flatten();
             dropped.for_each(|path| self.discard(path, None));
             self.swap(Version { schema: Arc::new(schema), parts, ..(*now).clone() });
             Ok(())

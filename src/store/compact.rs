@@ -140,7 +140,8 @@ impl Store {
             if part.by_item.is_some() {
                 self.discard(names::derived(id, by_item::BY_ITEM), None);
             }
-            part.graph_files().chain(part.id_paths()).for_each(|path| self.discard(path, None));
+            let derived = part.graph_files().chain(part.id_paths()).chain(part.word_files());
+            derived.for_each(|path| self.discard(path, None));
         }
         Ok(ids.len())
     }

@@ -4,8 +4,8 @@
 //! recipe it was made. One that does not fit is removed by the next writer; one that is missing costs time only. A damaged one is an error, unless
 //! `Options::rebuild_derived` says to build it again: a silent fallback would hide a failing disk.
 //!
-//! There are three: the events of a segment by item, here and in `by_item`; its graphs, in `graphs`
-//! and `index`; its semantic IDs, in `semantic`.
+//! There are four: the events of a segment by item, here and in `by_item`; its graphs, in `graphs`
+//! and `index`; its semantic IDs, in `semantic`; the words of its texts, in `words`.
 
 use crate::{
     error::Result,
@@ -13,6 +13,7 @@ use crate::{
     store::{
         Store, by_item, graphs, semantic,
         version::{Part, Version},
+        words,
     },
 };
 
@@ -49,6 +50,8 @@ impl Store {
             }
             let what = (&mut *part, &*version.schema);
             any |= graphs::adopt_all(&*self.dir, mode, db, what, &self.options)?;
+            let what = (&mut *part, &*version.schema);
+            any |= words::adopt_all(&*self.dir, mode, db, what, &self.options)?;
             let what = (part, &version.artifacts[..]);
             any |= semantic::adopt_all(&*self.dir, mode, db, what, &self.options)?;
         }

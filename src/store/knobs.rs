@@ -91,7 +91,7 @@ impl<'s> Knobs<'s> {
 }
 
 /// The setters that every kind of search has, for a type with a field `knobs`.
-macro_rules! setters {
+macro_rules! narrowing {
     ($type:ident) => {
         impl<'s> $type<'s> {
             /// At most this many; 10 unless set.
@@ -117,7 +117,17 @@ macro_rules! setters {
                 self.knobs.without.push(selection);
                 self
             }
+        }
+    };
+}
+pub(crate) use narrowing;
 
+/// The setters of searches that may walk graphs.
+macro_rules! setters {
+    ($type:ident) => {
+        $crate::store::knobs::narrowing!($type);
+
+        impl<'s> $type<'s> {
             /// How far graphs are walked, 1 to 10,000; 64 unless set. More finds more of what is
             /// nearest, and takes longer in proportion. Where a part has no graph, or its rows are
             /// scanned faster than walked, nothing is missed anyway.

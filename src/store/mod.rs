@@ -11,6 +11,7 @@
 //! | `recover` | from a directory to a version, for writers and readers |
 //! | `derived`, `origin`, `by_item`, `memo` | what can be computed again: on disk, in memory |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
+//! | `words`, `matching`, `hybrid` | which words the parts have; asking for them, alone and beside vectors |
 //! | `graphs`, `index`, `seeds` | which graphs there are; building one; what the next grows from |
 //! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
@@ -31,9 +32,11 @@ mod encode;
 mod flush;
 mod graphs;
 mod history;
+mod hybrid;
 mod index;
 mod item_history;
 pub(crate) mod knobs;
+mod matching;
 mod memo;
 mod near;
 mod near_batch;
@@ -52,10 +55,13 @@ mod stats;
 mod verify;
 pub(crate) mod version;
 mod wal;
+mod words;
 
 pub use history::{Deed, History, HistoryQuery};
+pub use hybrid::{Fusion, Hybrid, Leg};
 pub use item_history::Interaction;
 pub(crate) use knobs::check_number;
+pub use matching::Matching;
 pub use near::{Like, Near, Page};
 pub use near_batch::NearBatch;
 pub use nearest::{Cursor, Hit};

@@ -301,6 +301,14 @@ impl Near<'_> {
         nearest::search(self.snapshot, sieves, &question, self.knobs.threads)
     }
 
+    /// The best through other sieves and by other knobs; groups are not looked at.
+    pub(super) fn search_as(&self, sieves: &[Sieve<'_>], knobs: &Knobs<'_>) -> Result<Vec<Hit>> {
+        let queries = self.queries.as_ref().map_err(Error::clone)?;
+        let (blend, limit, depth) = (self.blend, knobs.limit, knobs.depth);
+        let question = Question { queries, blend, limit, depth, after: None };
+        Ok(nearest::search(self.snapshot, sieves, &question, knobs.threads)?.0)
+    }
+
     /// The best items whose groups were not full, one more than asked for if there are as many.
     fn grouped(
         &self,

@@ -150,7 +150,7 @@ pub(crate) fn search(
     Ok((order(snapshot, found, question.limit)?, cost))
 }
 
-fn at_part(at: usize, top: Top) -> Vec<(f32, Addr)> {
+pub(crate) fn at_part(at: usize, top: Top) -> Vec<(f32, Addr)> {
     let addr = |row| Addr { part: at as u32, row: Row(row) };
     top.into_sorted().into_iter().map(|(score, row)| (score, addr(row))).collect()
 }

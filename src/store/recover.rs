@@ -28,6 +28,7 @@ use crate::{
         by_item, encode, graphs, semantic,
         version::{Part, Version},
         wal::Wal,
+        words,
     },
 };
 use std::{cell::Cell, collections::BTreeSet, sync::Arc};
@@ -216,9 +217,12 @@ fn open_part(
         part.graphs = old.graphs.clone();
         part.drop_graphs(&manifest.schema);
         (part.ids, part.id_files) = (old.ids.clone(), old.id_files.clone());
+        (part.words, part.texts) = (old.words.clone(), old.texts.clone());
+        part.drop_words(&manifest.schema);
     }
     graphs::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
     semantic::adopt_all(dir, mode, db, (&mut part, &manifest.artifacts), options)?;
+    words::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
     if let Some(old) = old.filter(|old| old.dead.events == part.dead.events) {
         part.memo = old.memo.clone();
     }
@@ -374,6 +378,7 @@ impl Store {
         named.extend(with.map(|part| names::derived(part.segment.uid, by_item::BY_ITEM)));
         named.extend(adopted.parts.iter().flat_map(Part::graph_files));
         named.extend(adopted.parts.iter().flat_map(Part::id_paths));
+        named.extend(adopted.parts.iter().flat_map(Part::word_files));
         for folder in names::FOLDERS {
             for name in self.dir.list(folder)? {
                 let path = format!("{folder}/{name}");

@@ -43,8 +43,7 @@ impl Snapshot {
     /// # Errors
     /// `NotFound` for an attribute, `Invalid` for a filter that cannot work.
     pub fn select(&self, filter: &Where) -> Result<Selection> {
-        let parts = self.allowed(filter)?.iter().map(Bits::of).collect();
-        Ok(Selection { of: Arc::downgrade(&self.version), parts })
+        Ok(Selection::of(self, self.allowed(filter)?.iter().map(Bits::of).collect()))
     }
 
     /// The items with these keys; keys that no item has are passed over.
@@ -58,11 +57,16 @@ impl Snapshot {
                 parts[addr.part as usize].insert(addr.row.0);
             }
         }
-        Ok(Selection { of: Arc::downgrade(&self.version), parts })
+        Ok(Selection::of(self, parts))
     }
 }
 
 impl Selection {
+    /// Rows of each part of a snapshot.
+    pub(crate) fn of(snapshot: &Snapshot, parts: Vec<Bits>) -> Selection {
+        Selection { of: Arc::downgrade(&snapshot.version), parts }
+    }
+
     /// How many items are in it.
     pub fn len(&self) -> u64 {
         self.parts.iter().map(Bits::len).sum()

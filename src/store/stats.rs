@@ -126,6 +126,7 @@ impl Store {
         let (version, shapes) = (self.current(), compact::shapes(&self.current()));
         let range = compact::pick(&shapes).unwrap_or(0..0);
         let unindexed = |part: &&Part| part.lacks_graph(&version.schema, &self.options);
+        let underived = |p: &&Part| p.lacks_by_item() || p.lacks_words(&version.schema);
         let dead = |part: &Part| part.dead.rows.len() + part.dead.events.len();
         Debt {
             flush: self.flush_is_due(),
@@ -133,7 +134,7 @@ impl Store {
             merge_bytes: shapes[range].iter().map(|shape: &Shape| shape.bytes).sum(),
             dead: version.parts.iter().map(dead).sum(),
             erasing_parts: version.parts.iter().filter(|part| part.erasing).count(),
-            underived_parts: version.parts.iter().filter(|part| part.lacks_by_item()).count(),
+            underived_parts: version.parts.iter().filter(underived).count(),
             unindexed_parts: version.parts.iter().filter(unindexed).count(),
             unused_files: self.garbage_len(),
         }

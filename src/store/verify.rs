@@ -12,7 +12,7 @@ use crate::{
     io::Dir,
     options::{IoMode, Verify},
     segment::{Segment, dead::Dead},
-    store::{by_item, graphs, recover, semantic},
+    store::{by_item, graphs, recover, semantic, words},
 };
 use std::collections::BTreeSet;
 
@@ -132,6 +132,10 @@ fn verify_rest(
             let what = (segment, space);
             let adopted = graphs::adopt(dir, mode, &db, what, (&graphs::ANY, false));
             report.note(&path, adopted)?;
+        }
+        for attr in manifest.schema.attrs() {
+            let adopted = words::adopt(dir, mode, &db, (segment, attr.id), false);
+            report.note(&names::words(segment.uid, attr.id), adopted)?;
         }
         for artifact in manifest.artifacts.iter().map(|artifact| artifact.file.id) {
             let adopted = semantic::adopt(dir, mode, &db, (segment, artifact), false);

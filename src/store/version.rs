@@ -4,7 +4,10 @@ use crate::{
     format::{envelope::Sections, manifest::ArtifactEntry},
     key::{Key, Seq},
     schema::Schema,
-    search::graph::{Graph, Seed},
+    search::{
+        graph::{Graph, Seed},
+        words::Words,
+    },
     segment::{Segment, dead::Dead},
     store::{by_item::ByItem, memo::Memo},
 };
@@ -31,6 +34,10 @@ pub(crate) struct Part {
     pub(crate) ids: Arc<Memo>,
     /// The files of its semantic IDs, by number of the codebook's file.
     pub(crate) id_files: Arc<BTreeMap<u64, Arc<Sections>>>,
+    /// The files of words that were found or written, by number of their attribute.
+    pub(crate) words: Arc<BTreeMap<u16, Arc<Words>>>,
+    /// Words that have no file, as far as they are in memory; the same for every version.
+    pub(crate) texts: Arc<Memo>,
     /// What operators computed from this part's events and may compute again at any time.
     pub(crate) memo: Arc<Memo>,
 }
@@ -47,6 +54,8 @@ impl Part {
             seeds: Arc::default(),
             ids: Arc::default(),
             id_files: Arc::default(),
+            words: Arc::default(),
+            texts: Arc::default(),
             memo: Arc::default(),
         }
     }

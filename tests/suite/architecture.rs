@@ -55,6 +55,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("::ort::", &["model/ranker/ort.rs"]),
     ("rten::", &["model/ranker/onnx/mod.rs"]),
     ("rten_tensor::", &["model/ranker/onnx/mod.rs"]),
+    ("unicode_normalization::", &["search/words/analyze.rs"]),
     ("safetensors::", &["model/weights/tensors.rs"]),
     (
         "std::arch",

@@ -46,4 +46,5 @@ mod transformers;
 mod trees;
 mod tuned;
 mod weights;
+mod words;
 mod worked_example;
