@@ -10,6 +10,7 @@
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
+//! | `suggest` | queries as items: drafted, validated, recommended |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
 //! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
@@ -29,6 +30,7 @@ pub mod semantic;
 mod sequence;
 mod sequences;
 mod shelf;
+pub mod suggest;
 mod train;
 mod training;
 mod two_tower;

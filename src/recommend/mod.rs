@@ -40,14 +40,15 @@ mod explain;
 mod filter;
 mod for_task;
 mod fusion;
-mod highest;
 mod layer;
+mod numbers;
 mod recommender;
 pub mod replay;
 mod request;
 mod retrieve;
 mod score;
 mod select;
+mod share;
 mod summarize;
 mod tune;
 mod words;
@@ -62,7 +63,7 @@ pub use explain::{Explanation, Fate};
 pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
-pub use highest::Highest;
+pub use numbers::{Highest, NumberOf};
 pub use recommender::Recommender;
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
@@ -70,10 +71,11 @@ pub(crate) use score::source_named;
 pub use score::{Hint, Popularity, Recency, Similarity};
 pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
+pub use share::Share;
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 pub use tune::{Trial, Tune, Tuned};
-pub use words::{Matches, Typed};
+pub use words::{Begins, Matches, Typed};
 
 use crate::{
     error::Result,

@@ -2,11 +2,13 @@
 
 use crate::{
     error::Result,
+    item::Value,
     recommend::{
-        Allowed, Context, Filter, Found, Retrieve,
+        Allowed, Candidates, Context, Filter, Found, Retrieve, Score,
         retrieve::{check_limit, sieves},
     },
-    search::words::typed,
+    schema::AttrType,
+    search::words::{analyze, typed},
 };
 use roaring::RoaringBitmap;
 
@@ -122,4 +124,61 @@ impl Filter for Typed {
         }
         Ok(())
     }
+}
+
+/// Whether the text of a candidate begins as the request's: 1 if its first words are those that were typed, the last of
+/// which may be unfinished, else 0. Without a typed word, 0.
+///
+/// ```
+/// use bowerbird::recommend::{Begins, NumberOf, Weighted};
+/// let score = Weighted::new().add(1.0, Begins::new("query")).scaled(0.5, NumberOf::new("asked"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Begins {
+    attr: String,
+}
+
+impl Begins {
+    /// By this text attribute.
+    pub fn new(attr: &str) -> Begins {
+        Begins { attr: attr.into() }
+    }
+}
+
+impl Score for Begins {
+    fn name(&self) -> String {
+        format!("Begins({})", self.attr)
+    }
+
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let attr = cx.snapshot.text_attr(&self.attr)?;
+        let (typed, open) = words_of(&cx.request.text);
+        scores.fill(0.0);
+        if typed.is_empty() {
+            return Ok(());
+        }
+        for (score, addr) in scores.iter_mut().zip(candidates.addrs()) {
+            let segment = cx.snapshot.segment(*addr)?;
+            let Some(Value::Text(text)) = segment.value(addr.row.0, attr, AttrType::Text)? else {
+                continue;
+            };
+            *score = f32::from(u8::from(begins(&words_of(&text).0, &typed, open)));
+        }
+        Ok(())
+    }
+}
+
+fn words_of(text: &str) -> (Vec<String>, bool) {
+    let mut words = Vec::new();
+    let open = analyze::words(text, |word| words.push(word.to_owned()));
+    (words, open)
+}
+
+fn begins(text: &[String], typed: &[String], open: bool) -> bool {
+    let Some((last, whole)) = typed.split_last() else { return false };
+    let there = text.get(whole.len()).is_some_and(|word| match open {
+        true => word.starts_with(last.as_str()),
+        false => word == last,
+    });
+    there && text[..whole.len()] == *whole
 }

@@ -152,6 +152,14 @@ impl Snapshot {
         Ok(keys)
     }
 
+    /// Where all items that a filter allows live, by part and row.
+    pub(crate) fn addrs(&self, filter: &Where) -> Result<Vec<Addr>> {
+        let parts = (0u32..).zip(self.allowed(filter)?);
+        let all = parts
+            .flat_map(|(part, rows)| rows.into_iter().map(move |row| Addr { part, row: Row(row) }));
+        Ok(all.collect())
+    }
+
     /// How many items a filter allows.
     pub fn count(&self, filter: &Where) -> Result<u64> {
         Ok(self.allowed(filter)?.iter().map(RoaringBitmap::len).sum())

@@ -1,9 +1,9 @@
-//! Finds what has the largest number in an attribute.
+//! Operators that look at a number attribute: what has the largest, and how large it is.
 
 use crate::{
     error::{Error, Result},
     key::{Addr, Row},
-    recommend::{Allowed, Context, Found, Retrieve, retrieve::check_limit},
+    recommend::{Allowed, Candidates, Context, Found, Retrieve, Score, retrieve::check_limit},
     schema::AttrType,
     segment::Numbers,
 };
@@ -32,16 +32,60 @@ impl Highest {
     pub fn new(attr: &str, limit: usize) -> Highest {
         Highest { attr: attr.into(), limit }
     }
+}
 
-    fn attr(&self, cx: &Context<'_>) -> Result<u16> {
-        let attr = cx.snapshot.schema().find_attr(&self.attr)?;
-        match attr.ty {
-            AttrType::Int | AttrType::Float | AttrType::Time => Ok(attr.id),
-            ty => {
-                let why = format!("is a {ty:?}; only a number can be highest");
-                Err(Error::invalid(format!("attribute {:?}", self.attr), why))
-            }
+/// The number of an attribute of numbers.
+fn number_attr(cx: &Context<'_>, name: &str) -> Result<u16> {
+    let attr = cx.snapshot.schema().find_attr(name)?;
+    match attr.ty {
+        AttrType::Int | AttrType::Float | AttrType::Time => Ok(attr.id),
+        ty => {
+            let why = format!("is a {ty:?}; only an int, a float or a time is a number");
+            Err(Error::invalid(format!("attribute {name:?}"), why))
         }
+    }
+}
+
+/// The number of a candidate in an attribute: a rating, a price, a popularity that was counted elsewhere.
+///
+/// ```
+/// use bowerbird::recommend::{NumberOf, Similarity, Weighted};
+/// let score = Weighted::new().scaled(0.8, Similarity::new("text")).scaled(0.2, NumberOf::new("stars"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct NumberOf {
+    attr: String,
+    missing: f32,
+}
+
+impl NumberOf {
+    /// Of this attribute (an int, a float or a time in milliseconds); 0 for an item that has none.
+    pub fn new(attr: &str) -> NumberOf {
+        NumberOf { attr: attr.into(), missing: 0.0 }
+    }
+
+    /// What an item that has none scores.
+    pub fn missing(mut self, score: f32) -> NumberOf {
+        self.missing = score;
+        self
+    }
+}
+
+impl Score for NumberOf {
+    fn name(&self) -> String {
+        format!("NumberOf({})", self.attr)
+    }
+
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let attr = number_attr(cx, &self.attr)?;
+        let parts = cx.snapshot.version.parts.iter().map(|part| part.segment.numbers(attr));
+        let parts: Vec<Option<Numbers<'_>>> = parts.collect::<Result<_>>()?;
+        for (score, addr) in scores.iter_mut().zip(candidates.addrs()) {
+            let numbers = parts[addr.part as usize].as_ref();
+            let number = numbers.and_then(|numbers| numbers.get(addr.row.0));
+            *score = number.map_or(self.missing, |number| number as f32);
+        }
+        Ok(())
     }
 }
 
@@ -52,7 +96,7 @@ impl Retrieve for Highest {
 
     fn retrieve(&self, cx: &Context<'_>, allowed: &Allowed, found: &mut Found<'_>) -> Result<()> {
         check_limit("Highest", self.limit)?;
-        let attr = self.attr(cx)?;
+        let attr = number_attr(cx, &self.attr)?;
         let mut best = Vec::new();
         for (part, rows) in (0u32..).zip(allowed.rows()) {
             let segment = &cx.snapshot.version.parts[part as usize].segment;
