@@ -91,6 +91,9 @@ bodies! {
     any_ensemble_of_trees_is_survived: trees, 20000;
     // checks: C3 C4 V8
     any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
+    // checks: C3 V8
+    any_words_and_any_text_find_only_what_is_there: words, 3000;
+    any_lines_are_queries_or_an_error: queries, 4000;
     // checks: C5
     any_json_is_a_filter_or_an_error: filter_parse, 40000;
     // checks: A1 L1

@@ -247,6 +247,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 fn mean(catalog: &Snapshot, space: &str, addrs: &[Addr]) -> Result<Option<Vec<f32>>> {
     let (mut sum, mut vector, mut count) = (Vec::new(), Vec::new(), 0.0);
     for addr in addrs {
+        vector.clear();
         if catalog.vector(*addr, space, &mut vector)? {
             sum.resize(vector.len(), 0f64);
             sum.iter_mut().zip(&vector).for_each(|(sum, x)| *sum += f64::from(*x));

@@ -133,7 +133,7 @@ impl Window {
             let (Some(length), Some(count)) = (lengths.get(row as usize), counts.get(at)) else {
                 return false;
             };
-            if last.replace(row).is_some_and(|last| last >= row) {
+            if *count == 0 || last.replace(row).is_some_and(|last| last >= row) {
                 return false;
             }
             let part = match cursor.once.get(*length as usize) {
