@@ -39,6 +39,7 @@ mod rqvae;
 mod search;
 mod semantic;
 mod semantic_exports;
+mod suggest;
 mod swaps;
 mod tiger;
 mod tokenizer;
