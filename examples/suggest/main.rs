@@ -118,7 +118,7 @@ fn tuned(queries: &Snapshot, cases: &[Case]) -> Result<Suggest> {
     let hits = |suggest| Ok(judge(queries, cases, by(queries, suggest))?.hits);
     let best = tune.run(|x| hits(of(x)), &mut Progress::silent())?;
     let mut chosen = of(&best.weights);
-    for diversity in [0.05, 0.1, 0.2, 0.3] {
+    for diversity in [0.1, 0.3, 0.5, 0.7] {
         let suggest = of(&best.weights).diversity(diversity);
         if hits(suggest.clone())? < 0.98 * best.value {
             break;
