@@ -13,6 +13,7 @@ mod derived;
 mod directories;
 mod erase;
 mod eval;
+mod explore;
 mod forged;
 mod format;
 mod fuzz_bodies;
@@ -32,6 +33,8 @@ mod oracle;
 mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
+mod policy;
+mod profiles;
 mod ranked;
 mod ranker;
 mod replay;
