@@ -10,6 +10,7 @@
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
+//! | `flow` | what users and items do over time, as features of one event: payments and their like |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
 //! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
@@ -21,6 +22,7 @@ mod artifact;
 mod card;
 mod cases;
 mod counting;
+pub mod flow;
 mod method;
 mod nearest;
 mod operate;

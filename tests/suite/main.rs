@@ -14,6 +14,7 @@ mod directories;
 mod erase;
 mod eval;
 mod explore;
+mod flow;
 mod forged;
 mod format;
 mod fuzz_bodies;
