@@ -225,3 +225,55 @@ fn a_stream_forgets() {
     // 200 users within twice the window, and the item.
     assert!(sizes.iter().all(|size| (195..=205).contains(size)), "{sizes:?}");
 }
+
+/// Goal: distances are those of brute force among what was known by then, the item itself left out.
+#[test]
+fn neighbours_are_those_of_brute_force() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+        let schema = Schema::new().space("tx", 3, metric).attr("fraud", AttrType::Bool);
+        let db = Db::in_memory(schema.attr("known", AttrType::Time)).unwrap();
+        let (mut dice, mut batch, mut all) = (Dice(9), db.batch(), Vec::new());
+        for id in 0..80u64 {
+            let vector: Vec<f32> = (0..3).map(|_| dice.roll(200) as f32 / 100.0 - 1.01).collect();
+            let (fraud, known) = (dice.roll(4) == 0, Timestamp(dice.roll(100) as i64));
+            let item = Item::new(id).vector("tx", vector.clone()).attr("fraud", fraud);
+            batch.put(item.attr("known", known));
+            all.push((id, vector, fraud, known));
+        }
+        batch.commit().unwrap();
+        let snapshot = db.snapshot();
+        let near = Neighbours::new("tx", attr("fraud").is(true), 4).known("known");
+        let distance = |a: &[f32], b: &[f32]| {
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+            match metric {
+                Metric::L2 => a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f32>().sqrt(),
+                Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a) * dot(b, b)).sqrt(),
+                Metric::Dot => -dot(a, b),
+            }
+        };
+        for (id, vector, ..) in &all {
+            let now = Timestamp(dice.roll(100) as i64);
+            let found = near.distances(&snapshot, vector, now, Some(&Key::Id(*id))).unwrap();
+            let of = |fraud: bool| -> Vec<f32> {
+                let others = all.iter().filter(|o| o.0 != *id && o.2 == fraud && o.3 <= now);
+                let mut far: Vec<f32> = others.map(|o| distance(vector, &o.1)).collect();
+                far.sort_by(f32::total_cmp);
+                far.truncate(4);
+                far
+            };
+            let mean = |far: &[f32]| far.iter().sum::<f32>() / far.len() as f32;
+            let (bad, good) = (of(true), of(false));
+            let wanted = [bad.first().copied().unwrap_or(f32::NAN), mean(&bad), mean(&good)];
+            for (a, b) in found.iter().zip(wanted) {
+                assert!(a.is_nan() && b.is_nan() || (a - b).abs() < 1e-4, "{found:?} {wanted:?}");
+            }
+        }
+        let ask = |near: &Neighbours| near.distances(&snapshot, &[0.1; 3], Timestamp(0), None);
+        let fraud = || attr("fraud").is(true);
+        assert!(ask(&Neighbours::new("tx", fraud(), 0)).is_err());
+        assert!(ask(&Neighbours::new("tx", fraud(), 1001)).is_err());
+        assert!(ask(&Neighbours::new("nowhere", fraud(), 1)).is_err());
+        assert!(ask(&Neighbours::new("tx", fraud(), 1).known("fraud")).is_err());
+        assert!(near.distances(&snapshot, &[0.1; 2], Timestamp(0), None).is_err());
+    }
+}

@@ -180,3 +180,22 @@ fn another_recommender_is_judged_by_what_this_one_logged() {
     }
     assert!(held >= 16, "{held} of 20");
 }
+
+/// Goal: impressions name user, request, position and propensity, or it is said what is missing.
+#[test]
+fn impressions_need_a_user_and_a_number() {
+    let db = shown(6, 2);
+    let recommender = exploring(EpsilonGreedy::new(0.5, clicks()), 2);
+    let request = Request::new(4, Timestamp(1_000_000)).user(3).id(8);
+    let slate = recommender.run(&db.snapshot(), &request).unwrap();
+    let events = slate.impressions("shown", &request).unwrap();
+    for (at, (event, item)) in events.iter().zip(&slate.items).enumerate() {
+        assert_eq!((event.user, &event.item, event.at), (UserId(3), &item.key, request.now));
+        assert_eq!((event.request, event.position), (Some(8), Some(at as u16)));
+        assert_eq!(event.value, Some(item.propensity));
+    }
+    let nobody = Request::new(4, Timestamp(0)).id(8);
+    assert!(slate.impressions("shown", &nobody).unwrap_err().to_string().contains("user"));
+    let nameless = Request::new(4, Timestamp(0)).user(3);
+    assert!(slate.impressions("shown", &nameless).unwrap_err().to_string().contains("number"));
+}
