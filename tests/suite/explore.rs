@@ -244,6 +244,19 @@ fn arms_are_new_items_and_settings_are_checked() {
     }
 }
 
+/// Goal: LinUCB refuses spaces whose squares would cost too much, and takes the largest it may.
+#[test]
+fn linucb_takes_at_most_64_numbers() {
+    for (dim, good) in [(64, true), (65, false)] {
+        let schema = Schema::new().space("v", dim, Metric::Dot).event("shown").event("click");
+        let db = Db::in_memory(schema).unwrap();
+        let item = Item::new(1u64).vector("v", vec![0.1; dim as usize]);
+        db.batch().put(item).event(Event::new(1, 1u64, "shown", Timestamp(0))).commit().unwrap();
+        let policy = exploring(LinUcb::new("v", clicks()), 1);
+        assert_eq!(policy.run(&db.snapshot(), &Request::new(1, now())).is_ok(), good);
+    }
+}
+
 /// Goal: a bandit of somebody else's that breaks the law is an error, not a slate.
 #[test]
 fn a_bandit_that_deals_nonsense_is_refused() {

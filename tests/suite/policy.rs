@@ -44,17 +44,17 @@ fn estimates_are_unbiased_and_intervals_hold() {
     let mut squares = 0.0;
     for seed in 0..runs {
         let rows = log(&mut Dice(seed), 1500);
-        let outcomes = Outcomes::new(rows.iter().map(|row| row.1)).unwrap();
+        let worth = Worth::new(rows.iter().map(|row| row.1)).unwrap();
         let expected: Vec<(f64, f64)> =
             rows.iter().map(|row| (model[row.0], mean(model))).collect();
-        let robust = outcomes.doubly_robust(&expected).unwrap();
-        assert!((outcomes.matched() - 1.0).abs() < 0.25);
-        assert!((200.0..1500.0).contains(&outcomes.effective()));
-        for (at, estimate) in [outcomes.ips(), outcomes.snips(), robust].into_iter().enumerate() {
+        let robust = worth.doubly_robust(&expected).unwrap();
+        assert!((worth.matched() - 1.0).abs() < 0.25);
+        assert!((200.0..1500.0).contains(&worth.effective()));
+        for (at, estimate) in [worth.ips(), worth.snips(), robust].into_iter().enumerate() {
             sums[at] += estimate.value;
             held[at] += u32::from(estimate.low <= truth && truth <= estimate.high);
         }
-        squares += (outcomes.ips().value - truth).powi(2);
+        squares += (worth.ips().value - truth).powi(2);
     }
     let deviation = (squares / runs as f64 / runs as f64).sqrt();
     for (name, (sum, held)) in ["ips", "snips", "robust"].iter().zip(sums.iter().zip(held)) {
@@ -69,10 +69,10 @@ fn estimates_are_unbiased_and_intervals_hold() {
 #[test]
 fn intervals_are_over_groups() {
     let rows: Vec<Weighed> = log(&mut Dice(5), 2000).into_iter().map(|row| row.1).collect();
-    let alone = Outcomes::new(rows.iter().copied()).unwrap();
+    let alone = Worth::new(rows.iter().copied()).unwrap();
     // The same again ten times under the same number: nothing new is known.
     let again = rows.iter().flat_map(|row| std::iter::repeat_n(*row, 10));
-    let again = Outcomes::new(again).unwrap();
+    let again = Worth::new(again).unwrap();
     let wide = |e: Estimate| e.high - e.low;
     assert!((wide(alone.ips()) - wide(again.ips())).abs() < 1e-9);
     assert!((wide(alone.snips()) - wide(again.snips())).abs() < 1e-9);
@@ -91,16 +91,16 @@ fn intervals_are_over_groups() {
 fn estimates_by_hand() {
     let one = |group, propensity, chance, reward| Weighed { group, propensity, chance, reward };
     let rows = [one(1, 0.5, 1.0, 1.0), one(2, 0.25, 0.5, 0.0), one(3, 0.8, 0.0, 1.0)];
-    let outcomes = Outcomes::new(rows).unwrap();
-    assert!((outcomes.ips().value - 2.0 / 3.0).abs() < 1e-12);
-    assert!((outcomes.snips().value - 0.5).abs() < 1e-12);
-    assert!((outcomes.matched() - 4.0 / 3.0).abs() < 1e-12);
-    assert!((outcomes.effective() - 2.0).abs() < 1e-12);
+    let worth = Worth::new(rows).unwrap();
+    assert!((worth.ips().value - 2.0 / 3.0).abs() < 1e-12);
+    assert!((worth.snips().value - 0.5).abs() < 1e-12);
+    assert!((worth.matched() - 4.0 / 3.0).abs() < 1e-12);
+    assert!((worth.effective() - 2.0).abs() < 1e-12);
     // (4/3)^2 + (2/3)^2 + (2/3)^2 = 24/9; times 3/2 is 4, its root 2, over 3.
-    assert!((outcomes.ips().high - 2.0 / 3.0 - 1.959963984540054 * 2.0 / 3.0).abs() < 1e-12);
-    let one_group = Outcomes::new([one(1, 0.5, 0.5, 1.0)]).unwrap();
+    assert!((worth.ips().high - 2.0 / 3.0 - 1.959963984540054 * 2.0 / 3.0).abs() < 1e-12);
+    let one_group = Worth::new([one(1, 0.5, 0.5, 1.0)]).unwrap();
     assert_eq!(one_group.ips().high, f64::INFINITY);
-    let none = Outcomes::new([one(1, 0.5, 0.0, 1.0), one(2, 0.5, 0.0, 1.0)]).unwrap();
+    let none = Worth::new([one(1, 0.5, 0.0, 1.0), one(2, 0.5, 0.0, 1.0)]).unwrap();
     assert_eq!((none.snips().value, none.effective()), (0.0, 0.0));
 }
 
@@ -117,9 +117,9 @@ fn propensities_of_zero_are_refused() {
         one(0.5, f64::NAN, 1.0),
         one(0.5, 1.0, f64::INFINITY),
     ] {
-        assert!(Outcomes::new([wrong]).is_err(), "{wrong:?}");
+        assert!(Worth::new([wrong]).is_err(), "{wrong:?}");
     }
-    assert!(Outcomes::new([]).is_err());
+    assert!(Worth::new([]).is_err());
     let quiet = &mut Progress::silent();
     for (value, position, good) in [
         (Some(0.5), Some(0), true),
@@ -132,7 +132,8 @@ fn propensities_of_zero_are_refused() {
         let mut event = Event::new(1, 2u64, "shown", Timestamp(3)).request(4);
         (event.value, event.position) = (value, position);
         db.batch().event(event).commit().unwrap();
-        let read = Logged::read(&db.snapshot(), "shown", ["click"], quiet);
+        let read =
+            Logged::read(&db.snapshot(), "shown", ["click"], &HistoryQuery::default(), quiet);
         assert_eq!(read.is_ok(), good, "{value:?} {position:?}");
     }
 }
@@ -165,12 +166,14 @@ fn another_recommender_is_judged_by_what_this_one_logged() {
         batch.event(Event::new(1, 3u64, "buy", Timestamp(5)).value(0.5).position(0));
         batch.commit().unwrap();
         let quiet = &mut Progress::silent();
-        let logged = Logged::read(&db.snapshot(), "buy", ["click"], quiet).unwrap();
+        let logged =
+            Logged::read(&db.snapshot(), "buy", ["click"], &HistoryQuery::default(), quiet)
+                .unwrap();
         assert_eq!((logged.shown().len(), logged.nameless()), (400, 1));
         let always = Recommender::new().filter(Excluded::new((0..5u64).map(Key::Id)));
         let always = always.retrieve(Popular::ever(["shown"], 10));
-        let outcomes = logged.replay(&db.snapshot(), &always, quiet).unwrap();
-        let Estimate { low, high, .. } = outcomes.snips();
+        let worth = logged.replay(&db.snapshot(), &always, quiet).unwrap();
+        let Estimate { low, high, .. } = worth.snips();
         held += u32::from(low <= truth(5) && truth(5) <= high);
         let was = logged.as_it_was().unwrap();
         assert_eq!(was.matched(), 1.0);

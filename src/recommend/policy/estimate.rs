@@ -58,26 +58,26 @@ impl fmt::Display for Estimate {
 /// Weighed impressions, to be summed up in several ways. Values are per impression.
 ///
 /// Intervals are normal ones with a variance over groups, so that what happened in one request counts as
-/// one observation. They need some hundred groups with weight; [`effective`](Outcomes::effective) says how
-/// many there are, and [`bootstrap`](Outcomes::bootstrap) does without the normal law.
+/// one observation. They need some hundred groups with weight; [`effective`](Worth::effective) says how
+/// many there are, and [`bootstrap`](Worth::bootstrap) does without the normal law.
 ///
 /// An estimate speaks only of what the logged policy could have shown. Where the other shows what it never
-/// would have, [`matched`](Outcomes::matched) is below 1, and the estimate is too low by what that earned.
+/// would have, [`matched`](Worth::matched) is below 1, and the estimate is too low by what that earned.
 ///
 /// ```
-/// use bowerbird::recommend::policy::{Outcomes, Weighed};
+/// use bowerbird::recommend::policy::{Worth, Weighed};
 /// // Half of the time A was shown, which is clicked always; half of the time B, never. What if always A?
 /// let one = |n: u64| {
 ///     let a = n % 2 == 0;
 ///     let (chance, reward) = if a { (1.0, 1.0) } else { (0.0, 0.0) };
 ///     Weighed { group: n, propensity: 0.5, chance, reward }
 /// };
-/// let outcomes = Outcomes::new((0..1000).map(one))?;
-/// assert_eq!((outcomes.ips().value, outcomes.snips().value), (1.0, 1.0));
+/// let worth = Worth::new((0..1000).map(one))?;
+/// assert_eq!((worth.ips().value, worth.snips().value), (1.0, 1.0));
 /// # Ok::<(), bowerbird::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Outcomes {
+pub struct Worth {
     weighed: Vec<Weighed>,
     /// Where each group begins, and the end.
     starts: Vec<usize>,
@@ -97,13 +97,13 @@ struct Sums {
     earned: f64,
 }
 
-impl Outcomes {
+impl Worth {
     /// Of these impressions; those of a group next to each other or not.
     ///
     /// # Errors
     /// `Invalid` if there are none, for a propensity that is not above 0 and at most 1, a chance that is
     /// not 0 to 1, or a reward that is not finite.
-    pub fn new(weighed: impl IntoIterator<Item = Weighed>) -> Result<Outcomes> {
+    pub fn new(weighed: impl IntoIterator<Item = Weighed>) -> Result<Worth> {
         let mut weighed: Vec<Weighed> = weighed.into_iter().collect();
         if weighed.is_empty() {
             return Err(Error::invalid("impressions to weigh", "there are none"));
@@ -120,7 +120,7 @@ impl Outcomes {
         let first = |at: &usize| *at == 0 || weighed[*at].group != weighed[*at - 1].group;
         let mut starts: Vec<usize> = (0..weighed.len()).filter(first).collect();
         starts.push(weighed.len());
-        Ok(Outcomes { weighed, starts })
+        Ok(Worth { weighed, starts })
     }
 
     /// How many impressions there are.
@@ -134,7 +134,7 @@ impl Outcomes {
     }
 
     /// The mean weight: 1, but for chance, where everything that the other policy shows could have been
-    /// shown. Well below 1, estimates by [`ips`](Outcomes::ips) leave out what could not.
+    /// shown. Well below 1, estimates by [`ips`](Worth::ips) leave out what could not.
     pub fn matched(&self) -> f64 {
         self.weighed.iter().map(Weighed::weight).sum::<f64>() / self.len() as f64
     }
@@ -186,7 +186,7 @@ impl Outcomes {
         Ok(ratio(&sums, |sums| sums.count))
     }
 
-    /// The interval of [`ips`](Outcomes::ips) and of [`snips`](Outcomes::snips) by drawing groups again,
+    /// The interval of [`ips`](Worth::ips) and of [`snips`](Worth::snips) by drawing groups again,
     /// so many times: from the 2.5th to the 97.5th of 100.
     ///
     /// # Errors

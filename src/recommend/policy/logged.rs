@@ -1,6 +1,6 @@
 //! Logged: impressions and what came of them, joined by request number and item.
 
-use super::{Outcomes, Weighed};
+use super::{Weighed, Worth};
 use crate::{
     error::{Error, Result},
     key::{Key, Timestamp, UserId},
@@ -45,9 +45,9 @@ pub struct Shown {
 /// use bowerbird::{recommend::{policy::*, *}, *};
 /// fn compare(db: &Db, other: &Recommender) -> Result<()> {
 ///     let (snapshot, quiet) = (db.snapshot(), &mut Progress::silent());
-///     let logged = Logged::read(&snapshot, "impression", ["click"], quiet)?;
-///     let outcomes = logged.replay(&snapshot, other, quiet)?;
-///     println!("{} (as logged: {})", outcomes.snips(), logged.as_it_was()?.ips());
+///     let logged = Logged::read(&snapshot, "impression", ["click"], &HistoryQuery::default(), quiet)?;
+///     let worth = logged.replay(&snapshot, other, quiet)?;
+///     println!("{} (as logged: {})", worth.snips(), logged.as_it_was()?.ips());
 ///     Ok(())
 /// }
 /// ```
@@ -68,7 +68,8 @@ impl Logged {
     pub fn new(shown: impl IntoIterator<Item = Shown>) -> Result<Logged> {
         let mut shown: Vec<Shown> = shown.into_iter().collect();
         for one in &shown {
-            if !(one.propensity > 0.0 && one.propensity <= 1.0) || !one.reward.is_finite() {
+            let shown = one.propensity > 0.0 && one.propensity <= 1.0;
+            if !shown || !one.reward.is_finite() {
                 let what = format!("impression of item {} in request {}", one.item, one.request);
                 let (p, reward) = (one.propensity, one.reward);
                 let why = format!(
@@ -86,7 +87,7 @@ impl Logged {
     }
 
     /// Reads the events of a kind, as [`Slate::impressions`] makes them, and the events of other kinds
-    /// that are rewards. An item that was logged twice for a request counts once; events without a
+    /// that are rewards; of both, what `query` says: by when it was known, and how far back. An item that was logged twice for a request counts once; events without a
     /// request number are passed over, and counted. Progress is in users.
     ///
     /// # Errors
@@ -96,17 +97,19 @@ impl Logged {
         snapshot: &Snapshot,
         kind: &str,
         rewards: impl IntoIterator<Item = &'k str>,
+        query: &HistoryQuery,
         progress: &mut Progress<'_>,
     ) -> Result<Logged> {
         let schema = snapshot.schema();
         let kind = schema.find_event(kind)?;
         let rewards: Vec<u8> =
             rewards.into_iter().map(|kind| schema.find_event(kind)).collect::<Result<_>>()?;
+        let query = HistoryQuery { limit: LIMIT_MAX, kinds: Vec::new(), ..query.clone() };
         let users = snapshot.users()?;
         progress.begin(users.len() as u64)?;
         let (mut shown, mut nameless) = (Vec::new(), 0);
         for user in users {
-            let all = snapshot.history(user, &HistoryQuery::default().limit(LIMIT_MAX))?.deeds;
+            let all = snapshot.history(user, &query)?.deeds;
             let won: HashSet<(u64, &Key)> = all
                 .iter()
                 .filter(|deed| rewards.contains(&deed.kind))
@@ -150,10 +153,7 @@ impl Logged {
     /// # Errors
     /// `Invalid` if it does not say one number of 0 to 1 for each, or there are no impressions; and
     /// whatever it returns.
-    pub fn evaluate(
-        &self,
-        mut policy: impl FnMut(&[Shown]) -> Result<Vec<f64>>,
-    ) -> Result<Outcomes> {
+    pub fn evaluate(&self, mut policy: impl FnMut(&[Shown]) -> Result<Vec<f64>>) -> Result<Worth> {
         let mut weighed = Vec::with_capacity(self.shown.len());
         let same = |a: &Shown, b: &Shown| (a.user, a.request) == (b.user, b.request);
         for (group, request) in self.shown.chunk_by(same).enumerate() {
@@ -167,11 +167,11 @@ impl Logged {
                 weighed.push(Weighed { group: group as u64, propensity, chance, reward });
             }
         }
-        Outcomes::new(weighed)
+        Worth::new(weighed)
     }
 
     /// The policy that was logged: what there was, with its interval.
-    pub fn as_it_was(&self) -> Result<Outcomes> {
+    pub fn as_it_was(&self) -> Result<Worth> {
         self.evaluate(|shown| Ok(shown.iter().map(|one| one.propensity).collect()))
     }
 
@@ -186,7 +186,7 @@ impl Logged {
         snapshot: &Snapshot,
         other: &Recommender,
         progress: &mut Progress<'_>,
-    ) -> Result<Outcomes> {
+    ) -> Result<Worth> {
         self.replay_as(snapshot, other, |_, request| request, progress)
     }
 
@@ -197,7 +197,7 @@ impl Logged {
         other: &Recommender,
         mut fill: impl FnMut(&Shown, Request) -> Request,
         progress: &mut Progress<'_>,
-    ) -> Result<Outcomes> {
+    ) -> Result<Worth> {
         let same = |a: &Shown, b: &Shown| (a.user, a.request) == (b.user, b.request);
         progress.begin(self.shown.chunk_by(same).count() as u64)?;
         self.evaluate(|shown| {

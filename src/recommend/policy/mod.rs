@@ -13,5 +13,5 @@ mod estimate;
 mod logged;
 
 pub(crate) use estimate::ratio_of;
-pub use estimate::{Estimate, Outcomes, Weighed};
+pub use estimate::{Estimate, Weighed, Worth};
 pub use logged::{Logged, Shown};
