@@ -10,6 +10,8 @@
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
+//! | `classify` | the filter of bad matches: classifiers whose numbers are probabilities |
+//! | `tree` | one decision tree |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
 //! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
@@ -20,6 +22,7 @@
 mod artifact;
 mod card;
 mod cases;
+pub mod classify;
 mod counting;
 mod method;
 mod nearest;
@@ -31,6 +34,7 @@ mod sequences;
 mod shelf;
 mod train;
 mod training;
+mod tree;
 mod two_tower;
 mod vocabulary;
 mod weights;
