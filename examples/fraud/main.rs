@@ -6,8 +6,8 @@
 //! ```
 //!
 //! FILE has the columns of the Fraud Detection Handbook (Le Borgne et al., 2022). The last 7 days in it are
-//! judged, after 7 days of waiting for labels and 7 to train on; everything before is history. Without it, a
-//! small world of its own is made.
+//! judged, after 7 days of waiting for labels and 7 to train on; everything before is history. Without it, or
+//! with `--data small`, a small world of its own is made.
 //!
 //! A payment is an event: the card is the user, the terminal the item, the amount the value, its number the
 //! request. That it was a fraud is another event, recorded seven days later.
@@ -48,9 +48,8 @@ fn args() -> Outcome<Args> {
         }
     }
     let usual = PathBuf::from(USUAL);
-    if args.data.is_none() && usual.exists() {
-        args.data = Some(usual);
-    }
+    args.data = args.data.or_else(|| usual.exists().then_some(usual));
+    args.data = args.data.filter(|path| path.as_os_str() != "small");
     Ok(args)
 }
 

@@ -9,11 +9,13 @@ use bowerbird::{Db, Event, attr, days, model::flow::Neighbours};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// How many payments are scored.
 const PAYMENTS: usize = 20_000;
+/// How long the writer waits between two commits: some thousand payments a second.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// Times of one payment, in microseconds, and how many others were committed meanwhile.
 pub(crate) struct Times {
@@ -23,7 +25,7 @@ pub(crate) struct Times {
 }
 
 /// Scores the payments of the test week one by one: features of the stream, a snapshot, the nearest known
-/// frauds in it, the classifier. Meanwhile another thread commits payments, one by one, as fast as it can.
+/// frauds in it, the classifier. Meanwhile another thread commits payments, one by one.
 pub(crate) fn run(db: &Db, payments: &[Payment], week: &mut Week) -> Outcome<Times> {
     let flow = week::flow();
     let near = Neighbours::new("tx", attr("fraud").is(true), 5).known("known");
@@ -40,6 +42,7 @@ pub(crate) fn run(db: &Db, payments: &[Payment], week: &mut Week) -> Outcome<Tim
                 let (card, terminal) = (payment.card + (1 << 40), payment.terminal);
                 let event = Event::new(card, terminal, "pay", payment.at()).request(number);
                 db.batch().event(event.value(payment.amount)).commit()?;
+                thread::sleep(PAUSE);
             }
             Ok(())
         });

@@ -10,6 +10,8 @@
 //! | `operate` | operators that ask a model: retrieve, score, summarize |
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
+//! | `classify` | the filter of bad matches: classifiers whose numbers are probabilities |
+//! | `tree` | one decision tree |
 //! | `flow` | what users and items do over time, as features of one event: payments and their like |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
@@ -21,6 +23,7 @@
 mod artifact;
 mod card;
 mod cases;
+pub mod classify;
 mod counting;
 pub mod flow;
 mod method;
@@ -33,6 +36,7 @@ mod sequences;
 mod shelf;
 mod train;
 mod training;
+mod tree;
 mod two_tower;
 mod vocabulary;
 mod weights;

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod boosts;
+mod classify;
 mod compat;
 mod corruption;
 mod crash;

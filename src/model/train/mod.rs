@@ -8,6 +8,7 @@ pub(crate) mod gemm;
 pub(crate) mod groups;
 pub(crate) mod loss;
 pub(crate) mod share;
+pub(crate) mod solve;
 pub(crate) mod wide;
 
 pub(crate) use crate::vector::dice;
