@@ -16,6 +16,10 @@
 //! # Ok::<(), bowerbird::Error>(())
 //! ```
 
+mod outcomes;
+
+pub use outcomes::Outcomes;
+
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 

@@ -8,8 +8,8 @@ use super::{
 };
 use bowerbird::{
     Snapshot,
-    model::semantic::{Explore, NewItems},
-    recommend::{NearInterests, Recent, Recommender, Rrf, Seen, Similarity},
+    model::semantic::NewItems,
+    recommend::{Explore, NearInterests, Recent, Recommender, Rrf, Seen, Similarity},
 };
 use serde_json::{Map, Value as Json, json};
 

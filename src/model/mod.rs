@@ -11,6 +11,9 @@
 //! | `semantic` | codebooks that are learned, decoders, cold start, exports |
 //! | `ranker` | one scorer for all surfaces, and the hook for devices |
 //! | `suggest` | queries as items: drafted, validated, recommended |
+//! | `classify` | the filter of bad matches: classifiers whose numbers are probabilities |
+//! | `tree` | one decision tree |
+//! | `flow` | what users and items do over time, as features of one event: payments and their like |
 //! | `nearest` | a graph over the vectors of a large vocabulary |
 //! | `weights` | models from and to PyTorch: safetensors and a manifest |
 //! | `method`, `artifact`, `card`, `shelf` | what all models have in common, and how they are saved |
@@ -21,7 +24,9 @@
 mod artifact;
 mod card;
 mod cases;
+pub mod classify;
 mod counting;
+pub mod flow;
 mod method;
 mod nearest;
 mod operate;
@@ -33,6 +38,7 @@ mod shelf;
 pub mod suggest;
 mod train;
 mod training;
+mod tree;
 mod two_tower;
 mod vocabulary;
 mod weights;

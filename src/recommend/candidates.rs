@@ -318,6 +318,32 @@ impl Ranked<'_> {
     }
 }
 
+/// A place of the order that a selector chose.
+///
+/// ```
+/// assert_eq!(bowerbird::recommend::Chosen::surely(3).propensity, 1.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Chosen {
+    /// The place.
+    pub place: usize,
+    /// How likely it was to be chosen for just this position of the slate: above 0, at most 1.
+    pub propensity: f32,
+}
+
+impl Chosen {
+    /// Chosen whatever lots say.
+    pub fn surely(place: usize) -> Chosen {
+        Chosen { place, propensity: 1.0 }
+    }
+
+    /// Chosen with a probability.
+    pub fn with(place: usize, propensity: f32) -> Chosen {
+        Chosen { place, propensity }
+    }
+}
+
 /// One item of a slate.
 ///
 /// ```
@@ -337,6 +363,8 @@ pub struct Recommended {
     pub score: f32,
     /// The retrievers that found it.
     pub sources: Vec<String>,
+    /// How likely it was to be shown at this position; 1 where no lots were drawn. See [`Chosen`].
+    pub propensity: f32,
 }
 
 /// What one operator did.
@@ -375,6 +403,8 @@ pub struct Trace {
     /// What did not go as it should and was put up with: scores that were not finite, items that a
     /// model does not know, what else operators said by [`Context::degraded`](super::Context::degraded).
     pub degraded: Vec<String>,
+    /// Which of several [`Profiles`](super::Profiles) answered, if any.
+    pub profile: Option<String>,
 }
 
 /// The answer of a recommender.

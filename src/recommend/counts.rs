@@ -181,6 +181,14 @@ impl Counts {
         (base + self.since.get(key).copied().unwrap_or(0.0)) * self.scale(now)
     }
 
+    /// The items that have a count, ascending.
+    pub(crate) fn keys(&self) -> Vec<&Key> {
+        let new = self.since.keys().filter(|key| !self.base.by_key.contains_key(*key));
+        let mut keys: Vec<&Key> = self.base.by_key.keys().chain(new).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// The count of an item as of the time that all counts are decayed to, whenever that is: for
     /// comparing items with each other.
     pub(crate) fn relative(&self, key: &Key) -> f64 {

@@ -98,7 +98,7 @@ impl Recommender {
             Some((name.to_owned(), rank, hint))
         };
         let rank = run.order.iter().position(|c| *c as usize == candidate);
-        let fate = match run.chosen.iter().position(|place| Some(*place) == rank) {
+        let fate = match run.chosen.iter().position(|at| Some(at.place) == rank) {
             Some(place) => Fate::Chosen { place },
             None => {
                 Fate::PassedOver { by: self.select.as_ref().map_or("Top".into(), |op| op.name()) }

@@ -37,11 +37,15 @@ mod candidates;
 mod counts;
 mod covisited;
 mod explain;
+mod explore;
 mod filter;
 mod for_task;
 mod fusion;
+mod impressions;
 mod layer;
 mod numbers;
+pub mod policy;
+mod profiles;
 mod recommender;
 pub mod replay;
 mod request;
@@ -55,15 +59,17 @@ mod words;
 
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
-    Allowed, Candidates, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
+    Allowed, Candidates, Chosen, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
 pub(crate) use counts::{Counting, disk_parts, known_later, prefix};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
+pub use explore::{Arm, Bandit, Deal, EpsilonGreedy, Explore, LinUcb, Rewards, Thompson};
 pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
 pub use numbers::{Highest, NumberOf};
+pub use profiles::{Comparison, Profiles};
 pub use recommender::Recommender;
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
@@ -277,4 +283,9 @@ pub trait Select: Send + Sync {
     fn name(&self) -> String;
     /// At most `limit` different places in the order, in the order of the slate.
     fn select(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<usize>>;
+    /// The same, and how likely each was; 1 for selectors that draw no lots. One that does overrides
+    /// this, and [`Explore`] does.
+    fn choose(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<Chosen>> {
+        Ok(self.select(cx, ranked, limit)?.into_iter().map(Chosen::surely).collect())
+    }
 }

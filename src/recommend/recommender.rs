@@ -4,8 +4,8 @@ use crate::{
     error::{Error, Result},
     limits::LIMIT_MAX,
     recommend::{
-        Allowed, Candidates, Context, Filter, Found, Interest, Job, Notes, Ranked, Recommended,
-        Request, Retrieve, Rrf, Score, Select, Slate, Stage, Summarize, Top, Trace,
+        Allowed, Candidates, Chosen, Context, Filter, Found, Interest, Job, Notes, Ranked,
+        Recommended, Request, Retrieve, Rrf, Score, Select, Slate, Stage, Summarize, Top, Trace,
     },
     store::{History, HistoryQuery, Snapshot},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Run {
     pub(crate) candidates: Candidates,
     pub(crate) scores: Vec<f32>,
     pub(crate) order: Vec<u32>,
-    pub(crate) chosen: Vec<usize>,
+    pub(crate) chosen: Vec<Chosen>,
     pub(crate) trace: Trace,
     pub(crate) notes: Notes,
 }
@@ -236,12 +236,16 @@ impl Recommender {
         let (start, limit) = (Instant::now(), request.limit);
         let op = self.select.as_deref().unwrap_or(&Top);
         let cx = run.context(snapshot, request);
-        let chosen = op.select(&cx, &run.ranked(), limit)?;
+        let chosen = op.choose(&cx, &run.ranked(), limit)?;
         let mut seen = vec![false; run.order.len()];
-        let fresh =
-            |place: &usize| seen.get_mut(*place).is_some_and(|s| !std::mem::replace(s, true));
-        if chosen.len() > limit || !chosen.iter().all(fresh) {
+        let mut fresh =
+            |at: &Chosen| seen.get_mut(at.place).is_some_and(|s| !std::mem::replace(s, true));
+        if chosen.len() > limit || !chosen.iter().all(&mut fresh) {
             let why = "chose more than the limit, a place that does not exist, or one twice";
+            return Err(Error::invalid(format!("selector {}", op.name()), why));
+        }
+        if let Some(at) = chosen.iter().find(|at| !(at.propensity > 0.0 && at.propensity <= 1.0)) {
+            let why = format!("gave a propensity of {}; above 0, at most 1", at.propensity);
             return Err(Error::invalid(format!("selector {}", op.name()), why));
         }
         let numbers = (run.order.len() as u64, chosen.len() as u64);
@@ -285,13 +289,14 @@ fn score_all(
 
 fn slate(run: &Run) -> Result<Slate> {
     let ranked = run.ranked();
-    let item = |place: &usize| {
-        let candidate = ranked.candidate(*place);
+    let item = |chosen: &Chosen| {
+        let (place, candidate) = (chosen.place, ranked.candidate(chosen.place));
         Recommended {
             key: run.candidates.keys()[candidate].clone(),
-            addr: ranked.addr(*place),
-            score: ranked.score(*place),
+            addr: ranked.addr(place),
+            score: ranked.score(place),
             sources: run.candidates.sources_of(candidate),
+            propensity: chosen.propensity,
         }
     };
     Ok(Slate { items: run.chosen.iter().map(item).collect(), trace: run.trace.clone() })

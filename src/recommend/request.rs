@@ -1,6 +1,9 @@
 //! What is asked of a recommender.
 
-use crate::key::{Key, Timestamp, UserId};
+use crate::{
+    key::{Key, Timestamp, UserId},
+    vector::rotate::splitmix,
+};
 
 /// A question for a recommender: for a user, about an item, with a query, or any mix.
 ///
@@ -102,6 +105,24 @@ impl Request {
     pub fn id(mut self, id: u64) -> Request {
         self.id = Some(id);
         self
+    }
+
+    /// A number to begin drawing lots from: the same for the same seed, user, number and time, so that
+    /// asking again gives the same answer, and different requests draw differently under one seed.
+    ///
+    /// ```
+    /// use bowerbird::{Timestamp, recommend::Request};
+    /// let asked = Request::new(5, Timestamp(9)).user(1).seed(3);
+    /// assert_eq!(asked.lots(), asked.clone().lots());
+    /// assert_ne!(asked.lots(), asked.clone().user(2).lots());
+    /// ```
+    pub fn lots(&self) -> u64 {
+        let parts = [self.user.map(|user| user.0), self.id, Some(self.now.0 as u64)];
+        // Each step is one to one in the state, and nobody is not the same as user 0.
+        parts.into_iter().fold(self.seed, |state, part| {
+            let none = splitmix(&mut state.wrapping_add(1));
+            part.map_or(none, |n| splitmix(&mut (none ^ splitmix(&mut n.wrapping_add(1)))))
+        })
     }
 
     /// Its task; if none is set, what it looks like: "search" with a query or a text, "similar" about an

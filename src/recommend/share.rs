@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     item::Value,
-    recommend::{Context, Ranked, Select, Top},
+    recommend::{Chosen, Context, Ranked, Select, Top},
     vector::rotate::splitmix,
 };
 
@@ -12,7 +12,8 @@ use crate::{
 ///
 /// Within each of the two another selector chooses; all are shown in the order of their rank. If one
 /// of them has too few, the other gets the places. A share that is no whole number of places is rounded
-/// by lot, by the request's seed, so that it is right on average.
+/// by lot, drawn from [`Request::lots`](crate::recommend::Request::lots), so that it is right on average; every item
+/// says how likely it was at its place.
 ///
 /// ```
 /// use bowerbird::recommend::{Diverse, Share};
@@ -36,15 +37,6 @@ impl Share {
         self.by = Box::new(selector);
         self
     }
-
-    /// How many places of a slate it is.
-    fn places(&self, limit: usize, seed: u64) -> usize {
-        let exact = f64::from(self.share) * limit as f64;
-        let mut state = seed;
-        let lot = (splitmix(&mut state) >> 11) as f64 / (1u64 << 53) as f64;
-        let places = exact.floor() + f64::from(u8::from(lot < exact.fract()));
-        (places as usize).min(limit)
-    }
 }
 
 impl std::fmt::Debug for Share {
@@ -59,6 +51,10 @@ impl Select for Share {
     }
 
     fn select(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<usize>> {
+        Ok(self.choose(cx, ranked, limit)?.into_iter().map(|chosen| chosen.place).collect())
+    }
+
+    fn choose(&self, cx: &Context<'_>, ranked: &Ranked<'_>, limit: usize) -> Result<Vec<Chosen>> {
         if !(0.0..=1.0).contains(&self.share) {
             let why = format!("is {}; it must be 0 to 1", self.share);
             return Err(Error::invalid("share of Share", why));
@@ -70,18 +66,46 @@ impl Select for Share {
                 false => without.push(place),
             }
         }
-        let wanted = self.places(limit, cx.request.seed);
-        let most_of_others = limit - wanted.min(with.len());
-        let others = self.among(cx, ranked, &without, most_of_others)?;
-        // What the others could not fill goes back.
-        let mine = self.among(cx, ranked, &with, limit - others.len())?;
-        let mut chosen: Vec<usize> = mine.into_iter().chain(others).collect();
-        chosen.sort_unstable();
-        Ok(chosen)
+        let exact = f64::from(self.share) * limit as f64;
+        let (low, more) = (exact.floor() as usize, exact.fract());
+        let slate = |wanted| self.slate(cx, ranked, (&with, &without), (wanted, limit));
+        if more == 0.0 {
+            return Ok(slate(low)?.into_iter().map(Chosen::surely).collect());
+        }
+        let mut state = cx.request.lots();
+        let lot = (splitmix(&mut state) >> 11) as f64 / (1u64 << 53) as f64;
+        let (fewer, larger) = (slate(low)?, slate(low + 1)?);
+        let (drawn, other, chance) = match lot < more {
+            true => (larger, fewer, more),
+            false => (fewer, larger, 1.0 - more),
+        };
+        let likely = |(at, place): (usize, usize)| {
+            let always = other.get(at) == Some(&place);
+            Chosen::with(place, if always { 1.0 } else { chance as f32 })
+        };
+        Ok(drawn.iter().copied().enumerate().map(likely).collect())
     }
 }
 
 impl Share {
+    /// The slate with so many places of the share.
+    fn slate(
+        &self,
+        cx: &Context<'_>,
+        ranked: &Ranked<'_>,
+        (with, without): (&[usize], &[usize]),
+        (wanted, limit): (usize, usize),
+    ) -> Result<Vec<usize>> {
+        let wanted = wanted.min(limit);
+        let most_of_others = limit - wanted.min(with.len());
+        let others = self.among(cx, ranked, without, most_of_others)?;
+        // What the others could not fill goes back.
+        let mine = self.among(cx, ranked, with, limit - others.len())?;
+        let mut chosen: Vec<usize> = mine.into_iter().chain(others).collect();
+        chosen.sort_unstable();
+        Ok(chosen)
+    }
+
     fn has(&self, cx: &Context<'_>, ranked: &Ranked<'_>, place: usize) -> Result<bool> {
         match cx.snapshot.value(ranked.addr(place), &self.attr)? {
             Some(Value::Text(tag)) => Ok(tag == self.value),

@@ -32,6 +32,8 @@ pub struct Interaction {
     pub recorded: Timestamp,
     /// A rating, a price, a duration.
     pub value: Option<f32>,
+    /// Which answer of the recommender, or which transaction, it belongs to.
+    pub request: Option<u64>,
 }
 
 impl Snapshot {
@@ -75,8 +77,9 @@ fn collect(
         let e = events.get(at)?;
         if e.at <= as_of && e.recorded <= as_of {
             let user = events.owner(at)?;
-            let (kind, at, recorded, value) = (e.kind, e.at, e.recorded, e.value);
-            found.push(Interaction { user, kind, at, recorded, value });
+            let (kind, at, recorded, value, request) =
+                (e.kind, e.at, e.recorded, e.value, e.request);
+            found.push(Interaction { user, kind, at, recorded, value, request });
         }
     }
     Ok(())

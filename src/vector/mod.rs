@@ -16,6 +16,7 @@
 //! - On one machine a row has the same score, bit for bit, wherever in a block it stands. Between
 //!   machines the last bits may differ, because kernels add in different orders.
 
+pub(crate) mod dice;
 pub(crate) mod encode;
 pub(crate) mod hop;
 pub(crate) mod kernel;

@@ -50,6 +50,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["format/codec.rs"]),
     ("rkyv::", &["format/archive.rs"]),
     ("matrixmultiply::", &["model/train/gemm.rs"]),
+    ("forust_ml::", &["model/classify/boosting.rs"]),
     ("cudarc::", &["model/ranker/cuda/nvidia.rs"]),
     ("libloading::", &["model/ranker/plugin/library.rs"]),
     ("::ort::", &["model/ranker/ort.rs"]),

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod boosts;
+mod classify;
 mod compat;
 mod corruption;
 mod crash;
@@ -13,6 +14,8 @@ mod derived;
 mod directories;
 mod erase;
 mod eval;
+mod explore;
+mod flow;
 mod forged;
 mod format;
 mod fuzz_bodies;
@@ -32,6 +35,8 @@ mod oracle;
 mod ort;
 #[cfg(feature = "plugin")]
 mod plugin;
+mod policy;
+mod profiles;
 mod ranked;
 mod ranker;
 mod replay;

@@ -1,11 +1,6 @@
 //! Als: vectors of users and items whose inner products say who has what.
 
-use super::{
-    lists::Lists,
-    solve::{Normal, solve},
-    steps::different,
-    table::Voices,
-};
+use super::{lists::Lists, steps::different, table::Voices};
 use crate::{
     artifact::{Opened, Saved},
     error::{Error, Result},
@@ -13,7 +8,10 @@ use crate::{
         Model, Sequences, Train, Training,
         method::{Method, Vectors},
         shelf,
-        train::dice::Dice,
+        train::{
+            dice::Dice,
+            solve::{Normal, solve},
+        },
         training::Next,
     },
     store::spread,

@@ -16,7 +16,6 @@ mod published;
 mod rows;
 mod rules;
 mod sessions;
-mod solve;
 mod steps;
 mod table;
 #[cfg(test)]

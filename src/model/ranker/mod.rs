@@ -22,7 +22,7 @@
 mod assemble;
 mod batch;
 mod batcher;
-mod caught;
+pub(super) mod caught;
 mod cells;
 mod cpu;
 #[cfg(feature = "cuda")]

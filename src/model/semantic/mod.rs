@@ -12,7 +12,7 @@
 //! | `features`, `sub_words` | semantic IDs as features of rankers |
 //! | `browse` | what is below a prefix, for people |
 //! | `bucket` | in which order items come that share an ID |
-//! | `new_items`, `explore`, `prior` | the cold start of items: finding them, a quota, what to expect |
+//! | `new_items`, `prior` | the cold start of items: finding them, what to expect |
 //! | `prefix` | operators over prefixes: similar items, quotas, diversity |
 //! | `decoder` | NextCodes: a decoder trained in the library |
 //! | `tiger` | a decoder that was trained elsewhere |
@@ -23,7 +23,6 @@ mod beam;
 mod browse;
 mod bucket;
 mod decoder;
-mod explore;
 mod export;
 mod features;
 mod figures;
@@ -44,7 +43,6 @@ pub use beam::{Beam, beam_search};
 pub use browse::Shelf;
 pub use bucket::Bucket;
 pub use decoder::{CodeCard, CodeModel, CodeSequences, NextCodes};
-pub use explore::Explore;
 pub use export::{Array, Catalogue, Delta, Handover};
 pub use features::ClusterFeatures;
 pub use figures::{Drift, Figures};

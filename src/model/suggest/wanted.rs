@@ -49,7 +49,7 @@ impl Wanted {
         for run in runs {
             let ranked = run.ranked();
             for (place, at) in run.chosen.iter().enumerate() {
-                let key = run.candidates.keys()[ranked.candidate(*at)].clone();
+                let key = run.candidates.keys()[ranked.candidate(at.place)].clone();
                 wanted.items.push((key, 1.0 / (FLAT + place as f32)));
             }
             wanted.interests.extend(run.interests);

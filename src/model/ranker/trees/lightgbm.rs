@@ -1,10 +1,10 @@
 //! LightGBM's text: `key=value` lines, a block for the model and one for each tree.
 
-use super::{
-    Read,
-    tree::{Missing, Next, Node, Split, Tree},
+use super::Read;
+use crate::{
+    error::{Error, Result},
+    model::tree::{Missing, Next, Node, Split, Tree},
 };
-use crate::error::{Error, Result};
 use std::{collections::BTreeMap, str::FromStr};
 
 /// Lines of a block, by key.

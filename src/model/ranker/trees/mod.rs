@@ -2,17 +2,17 @@
 //!
 //! | file | it owns |
 //! |---|---|
-//! | `tree` | one tree: its splits, what is checked of it, how it is walked |
 //! | `lightgbm` | the text that LightGBM writes |
 //! | `xgboost` | the JSON that XGBoost writes |
 
 mod lightgbm;
-mod tree;
 mod xgboost;
 
 use super::{batch::RankBatch, features::Features, hook::Ranker};
-use crate::error::{Error, Result};
-use tree::Tree;
+use crate::{
+    error::{Error, Result},
+    model::tree::Tree,
+};
 
 /// An ensemble of decision trees over the scalars of a batch, in the order of their declaration.
 ///

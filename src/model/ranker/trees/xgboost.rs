@@ -1,10 +1,10 @@
 //! XGBoost's JSON.
 
-use super::{
-    Read,
-    tree::{Missing, Next, Node, Split, Tree},
+use super::Read;
+use crate::{
+    error::{Error, Result},
+    model::tree::{Missing, Next, Node, Split, Tree},
 };
-use crate::error::{Error, Result};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! Solve: small systems of linear equations, one for each row of a factorization.
+//! Solve: small systems of linear equations, as for each row of a factorization.
 
 use crate::model::train::gemm::{Matrix, gemm};
 
@@ -49,6 +49,16 @@ impl Normal {
         if self.plain.len() == BATCH * self.dim {
             self.settle();
         }
+    }
+
+    /// Takes from the ridge on one place of the diagonal.
+    pub(crate) fn ease(&mut self, at: usize, less: f32) {
+        self.left[at * self.dim + at] -= less;
+    }
+
+    /// What the left side times the solution should be, whatever was pushed.
+    pub(crate) fn aim(&mut self, right: &[f32]) {
+        self.right.copy_from_slice(right);
     }
 
     fn settle(&mut self) {

@@ -1,4 +1,4 @@
-//! Dice: all that is random in training, from one seed, the same on every machine.
+//! Dice: all that is random in training and exploring, from one seed, the same on every machine.
 
 use crate::vector::rotate::splitmix;
 
@@ -27,6 +27,11 @@ impl Dice {
     /// At least 0, below 1.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.number() >> 40) as f32 / (1u32 << 24) as f32
+    }
+
+    /// The same, with all the digits that a double has.
+    pub(crate) fn fine(&mut self) -> f64 {
+        (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Normally distributed, mean 0, variance 1 (Box and Muller).

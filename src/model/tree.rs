@@ -1,27 +1,29 @@
 //! Tree: splits on numbers, and values at the leaves.
 
+use serde::{Deserialize, Serialize};
+
 /// A decision tree. Whatever a file says, one that was made ends at a leaf.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tree {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tree {
     nodes: Vec<Node>,
     leaves: Vec<f64>,
     root: Next,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) feature: usize,
-    pub(super) split: Split,
-    pub(super) missing: Missing,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) feature: usize,
+    pub(crate) split: Split,
+    pub(crate) missing: Missing,
     /// Where what is missing goes.
-    pub(super) missing_left: bool,
-    pub(super) left: Next,
-    pub(super) right: Next,
+    pub(crate) missing_left: bool,
+    pub(crate) left: Next,
+    pub(crate) right: Next,
 }
 
 /// What goes to the left.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Split {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Split {
     AtMost(f64),
     /// Compared as f32.
     Below(f32),
@@ -30,8 +32,8 @@ pub(super) enum Split {
 }
 
 /// What counts as missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Missing {
     /// Nothing: NaN counts as 0.
     Never,
     /// 0 and NaN.
@@ -39,8 +41,8 @@ pub(super) enum Missing {
     Nan,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Next {
     Node(usize),
     Leaf(usize),
 }
@@ -50,7 +52,7 @@ const ZERO: f64 = 1e-35f32 as f64;
 
 impl Tree {
     /// Of parts that must fit: every way from the root ends at a leaf, and none comes to a node twice.
-    pub(super) fn new(
+    pub(crate) fn new(
         nodes: Vec<Node>,
         leaves: Vec<f64>,
         root: Next,
@@ -91,8 +93,13 @@ impl Tree {
         Ok(Tree { nodes, leaves, root })
     }
 
+    /// One that was read as it was written: its parts may not fit.
+    pub(crate) fn checked(self, width: usize) -> Result<Tree, String> {
+        Tree::new(self.nodes, self.leaves, self.root, width)
+    }
+
     /// The value of the leaf that a row comes to.
-    pub(super) fn leaf(&self, row: &[f32]) -> f64 {
+    pub(crate) fn leaf(&self, row: &[f32]) -> f64 {
         let mut next = self.root;
         loop {
             match next {

@@ -1,0 +1,262 @@
+//! Classifier: what was trained, as an artifact.
+
+use super::{
+    calibration::{Calibrate, Calibration},
+    ensemble::Ensemble,
+    fit::held,
+    linear::Linear,
+    quality::Quality,
+    rows::{Rows, check_names},
+};
+use crate::{
+    artifact::{Artifact, Opened, Provenance, Saved, shelf},
+    error::{Error, Result},
+    key::Seq,
+};
+use serde::{Deserialize, Serialize};
+
+/// What gives a row its log-odds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Scorer {
+    Linear(Linear),
+    Trees(Ensemble),
+}
+
+impl Scorer {
+    pub(super) fn margin(&self, row: &[f32]) -> f64 {
+        match self {
+            Scorer::Linear(linear) => linear.margin(row),
+            Scorer::Trees(trees) => trees.margin(row),
+        }
+    }
+}
+
+/// A trained classifier: the names of its columns, what it has learned, and its calibration.
+///
+/// See [`FitClassifier`](super::FitClassifier) for how it comes about.
+///
+/// ```
+/// use bowerbird::{*, model::{Training, classify::*}};
+/// # fn main() -> Result<()> {
+/// # let values: Vec<f32> = (0..200).map(|at| (at % 20) as f32).collect();
+/// # let labels: Vec<f32> = values.iter().map(|x| f32::from(u8::from(*x > 9.0))).collect();
+/// # let rows = Rows::new(["amount"], values, labels)?;
+/// # let db = Db::in_memory(Schema::new())?;
+/// let classifier = FitClassifier::logistic().train(&rows, &mut Training::new(7))?;
+/// let version = db.publish("risk", &classifier, classifier.provenance(db.snapshot().seq()))?;
+/// db.activate("risk", version)?;
+/// let risk = db.snapshot().artifact::<Classifier>("risk")?;
+/// assert!(risk.probability(&[15.0])? > risk.probability(&[2.0])?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    names: Vec<String>,
+    scorer: Scorer,
+    calibration: Calibration,
+    quality: Quality,
+    notes: Vec<(String, String)>,
+    seed: u64,
+}
+
+/// What is saved; FORMAT.md chapter 8.
+#[derive(Serialize, Deserialize)]
+struct Card {
+    names: Vec<String>,
+    scorer: Scorer,
+    calibration: Calibration,
+    quality: Quality,
+    notes: Vec<(String, String)>,
+    seed: u64,
+}
+
+const CARD: u16 = 0;
+
+impl Classifier {
+    /// Of parts that must fit each other.
+    pub(super) fn new(
+        names: Vec<String>,
+        scorer: Scorer,
+        calibration: Calibration,
+        quality: Quality,
+        (notes, seed): (Vec<(String, String)>, u64),
+    ) -> Result<Classifier> {
+        check_names(&names)?;
+        let refuse = |why: &str| Err(Error::invalid("classifier", why));
+        let scorer = match scorer {
+            Scorer::Linear(linear) if linear.width() != names.len() || !linear.is_sound() => {
+                return refuse("has weights that are not finite, or of other columns");
+            }
+            Scorer::Linear(linear) => Scorer::Linear(linear),
+            Scorer::Trees(trees) => Scorer::Trees(trees.checked(names.len())?),
+        };
+        if !calibration.is_sound() {
+            return refuse("has a calibration that gives no probabilities");
+        }
+        Ok(Classifier { names, scorer, calibration, quality, notes, seed })
+    }
+
+    /// The names of the columns, in the order of a row.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// How good it was on rows that it had not learned from, when it was trained.
+    pub fn quality(&self) -> &Quality {
+        &self.quality
+    }
+
+    /// How many trees it has; `None` of a logistic regression.
+    pub fn trees(&self) -> Option<usize> {
+        match &self.scorer {
+            Scorer::Linear(_) => None,
+            Scorer::Trees(trees) => Some(trees.len()),
+        }
+    }
+
+    /// The probability that a row is a yes; NaN is a value that is missing.
+    ///
+    /// # Errors
+    /// `Invalid` for another number of values than there are columns, or one that is infinite.
+    pub fn probability(&self, row: &[f32]) -> Result<f32> {
+        self.check(row)?;
+        Ok(self.chance(row))
+    }
+
+    /// The same for rows that lie end to end.
+    ///
+    /// # Errors
+    /// As for [`Classifier::probability`].
+    pub fn probabilities(&self, rows: &[f32]) -> Result<Vec<f32>> {
+        let width = self.names.len();
+        if !rows.len().is_multiple_of(width) {
+            let why = format!("have {} values, which is no multiple of {width}", rows.len());
+            return Err(Error::invalid("rows to classify", why));
+        }
+        rows.chunks_exact(width).map(|row| self.probability(row)).collect()
+    }
+
+    /// What it says of rows of the same columns, beside their labels.
+    ///
+    /// # Errors
+    /// `Invalid` for rows of other columns.
+    pub fn judge(&self, rows: &Rows) -> Result<Quality> {
+        self.check_columns(rows)?;
+        Quality::of(&self.probabilities(rows.values())?, rows.labels(), rows.weights())
+    }
+
+    /// The same classifier, calibrated on rows that it has not learned from: later ones, where the world
+    /// changes. The quality it was trained with stays as it is.
+    ///
+    /// # Errors
+    /// `Invalid` for rows of other columns, and for fewer than 30 of the rarer label.
+    pub fn calibrated(mut self, how: Calibrate, rows: &Rows) -> Result<Classifier> {
+        self.check_columns(rows)?;
+        rows.check_both(30)?;
+        let width = self.names.len();
+        let margins: Vec<f64> =
+            rows.values().chunks_exact(width).map(|row| self.scorer.margin(row)).collect();
+        self.calibration = Calibration::fit(how, &held(rows, &margins, |_| true))?;
+        Ok(self)
+    }
+
+    /// How much each column matters, the largest first: of a logistic regression, the size of its weight
+    /// for values of deviation 1; of trees, by how much its splits made the loss smaller.
+    pub fn importance(&self) -> Vec<(&str, f64)> {
+        let sizes: Vec<f64> = match &self.scorer {
+            Scorer::Linear(linear) => linear.weights().iter().map(|w| w.abs()).collect(),
+            Scorer::Trees(trees) => trees.gains().to_vec(),
+        };
+        let mut all: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(sizes).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all
+    }
+
+    /// What each column adds to a row's log-odds before calibration, the largest first. Of a logistic
+    /// regression, relative to a row of means; of trees, relative to the row without that value, so that
+    /// what columns do together is not divided among them.
+    ///
+    /// # Errors
+    /// As for [`Classifier::probability`].
+    pub fn explain(&self, row: &[f32]) -> Result<Vec<(&str, f64)>> {
+        self.check(row)?;
+        let shares = match &self.scorer {
+            Scorer::Linear(linear) => linear.shares(row),
+            Scorer::Trees(trees) => {
+                let (all, mut without) = (trees.margin(row), row.to_vec());
+                let share = |at: usize| {
+                    let value = std::mem::replace(&mut without[at], f32::NAN);
+                    let share = all - trees.margin(&without);
+                    without[at] = value;
+                    share
+                };
+                (0..row.len()).map(share).collect()
+            }
+        };
+        let mut all: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(shares).collect();
+        all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
+        Ok(all)
+    }
+
+    /// Where it came from, to publish it with: trained on the snapshot of a commit.
+    pub fn provenance(&self, trained_at: Seq) -> Provenance {
+        let mut notes = self.notes.clone();
+        let Quality { rows, auc, expected_calibration_error: error, .. } = self.quality;
+        notes.push(("rows".to_owned(), rows.to_string()));
+        notes.push(("held_out_auc".to_owned(), format!("{auc:.4}")));
+        notes.push(("held_out_calibration_error".to_owned(), format!("{error:.4}")));
+        Provenance { trained_at, seed: self.seed, parents: Vec::new(), notes }
+    }
+
+    /// Of a row that is as wide as it should be.
+    pub(super) fn chance(&self, row: &[f32]) -> f32 {
+        let margin = self.scorer.margin(row);
+        // Finite weights and values may still add up to infinity on both sides.
+        let margin = if margin.is_nan() { 0.0 } else { margin.clamp(-f64::MAX, f64::MAX) };
+        self.calibration.chance(margin) as f32
+    }
+
+    fn check(&self, row: &[f32]) -> Result<()> {
+        let (is, width) = (row.len(), self.names.len());
+        if is != width {
+            return Err(Error::invalid("row", format!("has {is} values; {width} are needed")));
+        }
+        match row.iter().position(|value| value.is_infinite()) {
+            Some(at) => Err(Error::invalid("row", format!("has an infinite {:?}", self.names[at]))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_columns(&self, rows: &Rows) -> Result<()> {
+        match rows.names() == self.names {
+            true => Ok(()),
+            false => {
+                let why = format!("have {:?}; the classifier has {:?}", rows.names(), self.names);
+                Err(Error::invalid("columns of the rows", why))
+            }
+        }
+    }
+}
+
+impl Artifact for Classifier {
+    const KIND: &'static str = "classifier";
+    const FORMAT: u16 = 1;
+
+    fn save(&self, out: &mut Saved) -> Result<()> {
+        let card = Card {
+            names: self.names.clone(),
+            scorer: self.scorer.clone(),
+            calibration: self.calibration.clone(),
+            quality: self.quality,
+            notes: self.notes.clone(),
+            seed: self.seed,
+        };
+        shelf::put(out, CARD, &card)
+    }
+
+    fn open(from: &Opened) -> Result<Classifier> {
+        let Card { names, scorer, calibration, quality, notes, seed } = shelf::take(from, CARD)?;
+        Classifier::new(names, scorer, calibration, quality, (notes, seed))
+            .map_err(|why| from.damage(&why.to_string()))
+    }
+}
