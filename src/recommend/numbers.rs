@@ -147,9 +147,11 @@ fn by_order(
         let row = numbers.row(place)?;
         let Some(number) = numbers.get(row) else { continue };
         // Equal numbers are in the order of their rows, so all of them are read before they are cut.
-        let over = best.len() >= limit && best.last().is_some_and(|last| last.0 != number);
-        if over || steps as u64 > patience {
+        if best.len() >= limit && best.last().is_some_and(|last| last.0 != number) {
             break;
+        }
+        if steps as u64 > patience {
+            return Ok(None);
         }
         if rows.contains(row) {
             best.push((number, row));

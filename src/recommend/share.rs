@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     item::Value,
     recommend::{Chosen, Context, Ranked, Select, Top},
-    vector::rotate::splitmix,
+    vector::dice::Dice,
 };
 
 /// Gives a share of the slate to items with one value of a tag attribute, and the rest to the others:
@@ -25,6 +25,9 @@ pub struct Share {
     share: f32,
     by: Box<dyn Select>,
 }
+
+/// What the lot of rounding is drawn for, apart from what others draw.
+const ROUNDING: u64 = 3;
 
 impl Share {
     /// A share in 0..=1 for items whose tag is `value`, or among whose tags it is.
@@ -72,8 +75,7 @@ impl Select for Share {
         if more == 0.0 {
             return Ok(slate(low)?.into_iter().map(Chosen::surely).collect());
         }
-        let mut state = cx.request.lots();
-        let lot = (splitmix(&mut state) >> 11) as f64 / (1u64 << 53) as f64;
+        let lot = Dice::new(cx.request.lots(), ROUNDING).fine();
         let (fewer, larger) = (slate(low)?, slate(low + 1)?);
         let (drawn, other, chance) = match lot < more {
             true => (larger, fewer, more),
