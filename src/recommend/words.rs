@@ -98,12 +98,20 @@ impl Retrieve for Matches {
 #[derive(Clone, Debug)]
 pub struct Typed {
     attr: String,
+    forgiving: bool,
 }
 
 impl Typed {
     /// In this text attribute.
     pub fn new(attr: &str) -> Typed {
-        Typed { attr: attr.into() }
+        Typed { attr: attr.into(), forgiving: false }
+    }
+
+    /// Takes words that are close to one that no item has: with one letter more, less or changed, or two
+    /// turned round, in words of three letters or more; two such mistakes in eight or more. The first letter must be right.
+    pub fn forgiving(mut self) -> Typed {
+        self.forgiving = true;
+        self
     }
 }
 
@@ -114,7 +122,7 @@ impl Filter for Typed {
 
     fn filter(&self, cx: &Context<'_>, allowed: &mut Allowed) -> Result<()> {
         let text = &cx.request.text;
-        let rows = cx.snapshot.typed_rows(&self.attr, text)?;
+        let rows = cx.snapshot.typed_rows(&self.attr, text, self.forgiving)?;
         if typed::Typed::new(text).is_empty() {
             return Ok(());
         }

@@ -104,24 +104,30 @@ impl Snapshot {
     /// # Errors
     /// As for [`Snapshot::matching`].
     pub fn select_typed(&self, attr: &str, text: &str) -> Result<Selection> {
-        Ok(Selection::of(self, self.typed_rows(attr, text)?))
+        Ok(Selection::of(self, self.typed_rows(attr, text, false)?))
     }
 
-    /// The same as rows of each part.
-    pub(crate) fn typed_rows(&self, attr: &str, text: &str) -> Result<Vec<Bits>> {
+    /// The same as rows of each part. If forgiving, words close to one that no item has will do.
+    pub(crate) fn typed_rows(&self, attr: &str, text: &str, forgiving: bool) -> Result<Vec<Bits>> {
         let attr = self.text_attr(attr)?;
         check_text(text)?;
         let typed = Typed::new(text);
         check_words(typed.whole.len())?;
-        let rows = |part: &Part| match part.words(attr)? {
+        let parts = &self.version.parts;
+        let words = parts.iter().map(|part| part.words(attr)).collect::<Result<Vec<_>>>()?;
+        let unknown = match forgiving {
+            true => typed.unknown(words.iter().flatten().map(|words| &**words))?,
+            false => typed.exactly(),
+        };
+        let rows = |(part, words): (&Part, &Option<Arc<Words>>)| match words {
             Some(words) if !typed.is_empty() => {
-                let mut rows = typed.rows(&words)?;
+                let mut rows = typed.rows(words, &unknown)?;
                 part.dead.rows.iter().for_each(|row| rows.remove(row));
                 Ok(rows)
             }
             _ => Ok(Bits::default()),
         };
-        self.version.parts.iter().map(rows).collect()
+        parts.iter().zip(&words).map(rows).collect()
     }
 }
 

@@ -302,6 +302,14 @@ fn suggestions_fit_what_was_typed() {
         }
     }
     // "live 1983" and "rock 1983" have 1983; what begins as it was typed comes first.
+    for (wrong, right) in
+        [("reocrd 7", "record 7 rock live"), ("jaz 19", "jazz 1983"), ("jzaz", "jazz")]
+    {
+        let slate = ask(wrong, &wanted);
+        let right = |item: &bowerbird::recommend::Recommended| item.key.to_string().contains(right);
+        assert!(slate.items.iter().any(right), "{wrong}: {:?}", slate.items);
+    }
+    assert!(ask("xjazz", &wanted).items.is_empty(), "the first letter is wrong");
     assert!(ask("ro", &wanted).items[0].key.to_string().starts_with("ro"));
     assert_eq!(ask("", &wanted).items.len(), 6);
     assert_eq!(ask("", &Wanted::default()).items.len(), 6, "of nobody anything is known");

@@ -15,7 +15,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Suggests queries to a user, whatever has been typed so far: those that lead to what the user
+/// Suggests queries to a user, whatever has been typed so far, mistakes among it: those that lead to what the user
 /// wants, those near the user's interests, and those that are worth most by themselves, with a share for
 /// exploration, and different from one another.
 ///
@@ -102,7 +102,7 @@ impl Suggest {
         let slate = Share::new(KIND, "exploratory", self.explore);
         Recommender::new()
             .summarize(leads.clone())
-            .filter(Typed::new(TEXT))
+            .filter(Typed::new(TEXT).forgiving())
             .retrieve(leads)
             .retrieve(NearInterests::new(space, limit))
             .retrieve(Highest::new(WEIGHT, limit))
