@@ -195,6 +195,24 @@ impl Candidates {
         Ok(())
     }
 
+    /// Only some of them, in their order; ranks stay what they were.
+    pub(crate) fn only(&self, keep: &[bool]) -> Candidates {
+        let kept: Vec<usize> = (0..self.len()).filter(|at| keep[*at]).collect();
+        let addrs: Vec<Addr> = kept.iter().map(|at| self.addrs[*at]).collect();
+        let keys = kept.iter().filter_map(|at| self.keys.get(*at).cloned()).collect();
+        let places = (0u32..).zip(&addrs).map(|(place, addr)| (*addr, place)).collect();
+        let some = |finds: &Finds| {
+            let rank = |at: &usize| finds.ranks.get(*at).copied().unwrap_or(ABSENT);
+            let ranks: Vec<u32> = kept.iter().map(rank).collect();
+            let hint = |at: &usize| finds.hints.get(*at).copied().unwrap_or(0.0);
+            let count = ranks.iter().filter(|rank| **rank != ABSENT).count() as u32;
+            let hints = kept.iter().map(hint).collect();
+            Finds { name: finds.name.clone(), ranks, hints, count }
+        };
+        let finds = self.finds.iter().map(some).collect();
+        Candidates { addrs, keys, places, finds }
+    }
+
     /// The names of the sources that found a candidate.
     pub(crate) fn sources_of(&self, candidate: usize) -> Vec<String> {
         let found = |source: &usize| self.find(*source, candidate).is_some();
@@ -378,7 +396,7 @@ pub struct Recommended {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stage {
-    /// "summarize", "filter", "retrieve", "score" or "select".
+    /// "summarize", "filter", "retrieve", "screen", "score" or "select".
     pub verb: &'static str,
     /// The operator.
     pub name: String,
@@ -400,6 +418,8 @@ pub struct Stage {
 pub struct Trace {
     /// Every operator, in order.
     pub stages: Vec<Stage>,
+    /// What screens took away, and left although it is not good enough; in order.
+    pub screened: Vec<super::Screened>,
     /// What did not go as it should and was put up with: scores that were not finite, items that a
     /// model does not know, what else operators said by [`Context::degraded`](super::Context::degraded).
     pub degraded: Vec<String>,

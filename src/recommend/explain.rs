@@ -56,6 +56,11 @@ pub enum Fate {
     },
     /// It was allowed, but no retriever found it.
     NotFound,
+    /// It was found, but a screen took it away.
+    Screened {
+        /// Which.
+        by: String,
+    },
     /// It was ranked, but not chosen.
     PassedOver {
         /// Which selector.
@@ -88,6 +93,10 @@ impl Recommender {
         let run = runs.pop().ok_or_else(|| Error::invalid("requests", "there are none"))?;
         if let Some(by) = self.filtered_by(snapshot, request, &run, key)? {
             return Ok(Explanation { fate: Fate::Filtered { by }, ..unknown });
+        }
+        if let Some((_, number)) = run.dropped.iter().find(|(dropped, _)| *dropped == addr) {
+            let by = self.screen.get(*number).map_or_else(String::new, |op| op.name());
+            return Ok(Explanation { fate: Fate::Screened { by }, ..unknown });
         }
         let Some(candidate) = run.candidates.place(addr) else {
             return Ok(Explanation { fate: Fate::NotFound, ..unknown });
@@ -138,6 +147,7 @@ impl fmt::Display for Explanation {
             Fate::Unknown => return write!(f, "there is no item {key}"),
             Fate::Filtered { by } => return write!(f, "{key} was taken away by {by}"),
             Fate::NotFound => return write!(f, "{key} was allowed, but nothing retrieved it"),
+            Fate::Screened { by } => return write!(f, "{key} was found, but {by} took it away"),
             Fate::PassedOver { by } => write!(f, "{key} was passed over by {by}")?,
             Fate::Chosen { place } => write!(f, "{key} is number {}", place + 1)?,
         }

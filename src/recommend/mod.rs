@@ -1,7 +1,7 @@
-//! The operator family: Summarize, Filter, Retrieve, Score, Select.
+//! The operator family: Summarize, Filter, Retrieve, Screen, Score, Select.
 //!
 //! One verb each, and the law of each is in its signature: a filter gets a set that only shrinks, a
-//! retriever can only offer what is allowed, a scorer gets numbers to change and nothing to drop, a
+//! retriever can only offer what is allowed, a screen can only drop what was found, a scorer gets numbers to change and nothing to drop, a
 //! selector returns places in an order and so cannot invent. A [`Recommender`] is a list of operators;
 //! running it on a [`Snapshot`] gives a [`Slate`], which says where each item came from.
 //!
@@ -43,14 +43,17 @@ mod for_task;
 mod fusion;
 mod impressions;
 mod layer;
+mod means;
 mod numbers;
 pub mod policy;
 mod profiles;
 mod recommender;
+mod relevance;
 pub mod replay;
 mod request;
 mod retrieve;
 mod score;
+mod screen;
 mod select;
 mod share;
 mod summarize;
@@ -68,13 +71,17 @@ pub use explore::{Arm, Bandit, Deal, EpsilonGreedy, Explore, LinUcb, Rewards, Th
 pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
+pub use means::{ItemMean, TagAffinity, TagShare, UserMean};
 pub use numbers::{Highest, NumberOf};
 pub use profiles::{Comparison, Profiles};
 pub use recommender::Recommender;
+pub(crate) use relevance::drop_worst;
+pub use relevance::{Background, MinRelevance, Relevance};
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub(crate) use score::source_named;
 pub use score::{Hint, Popularity, Recency, Similarity};
+pub use screen::{Kept, Screen, Screened};
 pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};
 pub use share::Share;

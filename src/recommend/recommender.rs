@@ -2,10 +2,12 @@
 
 use crate::{
     error::{Error, Result},
+    key::Addr,
     limits::LIMIT_MAX,
     recommend::{
-        Allowed, Candidates, Chosen, Context, Filter, Found, Interest, Job, Notes, Ranked,
-        Recommended, Request, Retrieve, Rrf, Score, Select, Slate, Stage, Summarize, Top, Trace,
+        Allowed, Candidates, Chosen, Context, Filter, Found, Interest, Job, Kept, Notes, Ranked,
+        Recommended, Request, Retrieve, Rrf, Score, Screen, Screened, Select, Slate, Stage,
+        Summarize, Top, Trace,
     },
     store::{History, HistoryQuery, Snapshot},
 };
@@ -22,6 +24,7 @@ pub struct Recommender {
     pub(crate) summarize: Vec<Box<dyn Summarize>>,
     pub(crate) filter: Vec<Box<dyn Filter>>,
     pub(crate) retrieve: Vec<Box<dyn Retrieve>>,
+    pub(crate) screen: Vec<Box<dyn Screen>>,
     pub(crate) score: Vec<Box<dyn Score>>,
     pub(crate) select: Option<Box<dyn Select>>,
 }
@@ -31,6 +34,7 @@ impl fmt::Debug for Recommender {
         let mut names: Vec<String> = self.summarize.iter().map(|op| op.name()).collect();
         names.extend(self.filter.iter().map(|op| op.name()));
         names.extend(self.retrieve.iter().map(|op| op.name()));
+        names.extend(self.screen.iter().map(|op| op.name()));
         names.extend(self.score.iter().map(|op| op.name()));
         names.extend(self.select.iter().map(|op| op.name()));
         f.debug_tuple("Recommender").field(&names).finish()
@@ -47,6 +51,8 @@ pub(crate) struct Run {
     pub(crate) history: History,
     pub(crate) interests: Vec<Interest>,
     pub(crate) candidates: Candidates,
+    /// What screens took away, and which.
+    pub(crate) dropped: Vec<(Addr, usize)>,
     pub(crate) scores: Vec<f32>,
     pub(crate) order: Vec<u32>,
     pub(crate) chosen: Vec<Chosen>,
@@ -99,6 +105,12 @@ impl Recommender {
         self
     }
 
+    /// Adds a screen, which takes away what is not good enough before anything is scored.
+    pub fn screen(mut self, op: impl Screen + 'static) -> Recommender {
+        self.screen.push(Box::new(op));
+        self
+    }
+
     /// Adds a scorer, which sees the scores of those before it.
     pub fn score(mut self, op: impl Score + 'static) -> Recommender {
         self.score.push(Box::new(op));
@@ -143,7 +155,7 @@ impl Recommender {
         Ok(runs)
     }
 
-    /// Summarize, filter, retrieve.
+    /// Summarize, filter, retrieve, screen.
     fn find(&self, snapshot: &Snapshot, request: &Request) -> Result<Run> {
         if request.limit == 0 || request.limit > LIMIT_MAX {
             let why = format!("is {}; it must be 1 to {LIMIT_MAX}", request.limit);
@@ -163,6 +175,7 @@ impl Recommender {
             history,
             interests: Vec::new(),
             candidates: Candidates::default(),
+            dropped: Vec::new(),
             scores: Vec::new(),
             order: Vec::new(),
             chosen: Vec::new(),
@@ -172,6 +185,8 @@ impl Recommender {
         self.say_interests(snapshot, request, &mut run)?;
         let allowed = self.allow(snapshot, request, &mut run)?;
         self.gather(snapshot, request, &allowed, &mut run)?;
+        self.sift(snapshot, request, &mut run)?;
+        run.scores = vec![0.0; run.candidates.len()];
         Ok(run)
     }
 
@@ -218,8 +233,32 @@ impl Recommender {
             run.note("retrieve", op.name(), (allowed.len(), kept), start);
         }
         candidates.resolve(snapshot)?;
-        run.scores = vec![0.0; candidates.len()];
         run.candidates = candidates;
+        Ok(())
+    }
+
+    fn sift(&self, snapshot: &Snapshot, request: &Request, run: &mut Run) -> Result<()> {
+        let all = run.candidates.len();
+        for (number, op) in self.screen.iter().enumerate() {
+            let (start, seen) = (Instant::now(), run.candidates.len());
+            let mut kept = Kept::all(seen);
+            op.screen(&run.context(snapshot, request), &run.candidates, &mut kept)?;
+            let (left, spared) = (kept.len() as u64, kept.spared as u64);
+            if left < seen as u64 {
+                let gone = run.candidates.addrs().iter().zip(&kept.keep);
+                let gone = gone.filter(|(_, keep)| !**keep).map(|(addr, _)| (*addr, number));
+                run.dropped.extend(gone.collect::<Vec<_>>());
+                run.candidates = run.candidates.only(&kept.keep);
+            }
+            let dropped = seen as u64 - left;
+            run.trace.screened.push(Screened { by: op.name(), dropped, kept: left, spared });
+            run.note("screen", op.name(), (seen as u64, left), start);
+        }
+        let (left, limit) = (run.candidates.len(), request.limit);
+        if left < limit && left < all {
+            let why = format!("screens left {left} of {all} candidates for {limit} places");
+            run.trace.degraded.push(format!("{why}: retrieve more, or keep at least as many"));
+        }
         Ok(())
     }
 

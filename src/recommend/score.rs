@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     recommend::{
-        Candidates, Context, Score,
+        Candidates, Context, Interest, Score,
         counts::Counting,
         retrieve::{time_attr, time_of},
         summarize::{check_half_life, decay},
@@ -38,36 +38,42 @@ impl Score for Similarity {
     }
 
     fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
-        let space = cx.snapshot.space(&self.space)?;
-        let mut best: Vec<Option<f32>> = vec![None; scores.len()];
-        let mut rows = vec![RoaringBitmap::new(); cx.snapshot.version.parts.len()];
-        for addr in candidates.addrs() {
-            rows[addr.part as usize].insert(addr.row.0);
-        }
-        for interest in cx.interests.iter().filter(|i| i.space == self.space) {
-            let query = [nearest::prepare(&space, &interest.vector, interest.weight)?];
-            for (part, rows) in (0u32..).zip(&rows) {
-                let (Some(first), Some(last)) = (rows.min(), rows.max()) else { continue };
-                let segment = &cx.snapshot.version.parts[part as usize].segment;
-                scan::scored(
-                    segment,
-                    &query,
-                    Rows::Only(rows),
-                    first..last + 1,
-                    &mut |rows, s| {
-                        for (row, score) in rows.iter().zip(s) {
-                            let addr = crate::key::Addr { part, row: crate::key::Row(*row) };
-                            if let Some(place) = candidates.place(addr) {
-                                best[place] = Some(best[place].map_or(*score, |b| b.max(*score)));
-                            }
-                        }
-                    },
-                )?;
-            }
-        }
+        let best = similarities(cx, &self.space, cx.interests, candidates)?;
         scores.iter_mut().zip(best).for_each(|(score, best)| *score = best.unwrap_or(0.0));
         Ok(())
     }
+}
+
+/// The best of weight times score of each candidate over the interests in a space; `None` for one without
+/// a vector there.
+pub(crate) fn similarities(
+    cx: &Context<'_>,
+    name: &str,
+    interests: &[Interest],
+    candidates: &Candidates,
+) -> Result<Vec<Option<f32>>> {
+    let space = cx.snapshot.space(name)?;
+    let mut best: Vec<Option<f32>> = vec![None; candidates.len()];
+    let mut rows = vec![RoaringBitmap::new(); cx.snapshot.version.parts.len()];
+    for addr in candidates.addrs() {
+        rows[addr.part as usize].insert(addr.row.0);
+    }
+    for interest in interests.iter().filter(|i| i.space == name) {
+        let query = [nearest::prepare(&space, &interest.vector, interest.weight)?];
+        for (part, rows) in (0u32..).zip(&rows) {
+            let (Some(first), Some(last)) = (rows.min(), rows.max()) else { continue };
+            let segment = &cx.snapshot.version.parts[part as usize].segment;
+            scan::scored(segment, &query, Rows::Only(rows), first..last + 1, &mut |rows, s| {
+                for (row, score) in rows.iter().zip(s) {
+                    let addr = crate::key::Addr { part, row: crate::key::Row(*row) };
+                    if let Some(place) = candidates.place(addr) {
+                        best[place] = Some(best[place].map_or(*score, |b| b.max(*score)));
+                    }
+                }
+            })?;
+        }
+    }
+    Ok(best)
 }
 
 /// How often a candidate was acted on, as log(1 + count), events counting less the older they are.

@@ -8,22 +8,36 @@
 //! | `fit` | training: folds, calibration on what was held out, the final classifier |
 //! | `classifier` | what was trained, as an artifact |
 //! | `quality` | how good it is |
+//! | `labels`, `lines`, `agreement` | who says what of which pair; as JSON lines; whether they agree |
+//! | `questions` | the pairs that are worth labelling |
+//! | `lessons`, `gate_model`, `gate` | labelled pairs with the engine's features; what learns from them; the operator |
 
+mod agreement;
 #[cfg(feature = "boosting")]
 mod boosting;
 mod calibration;
 mod classifier;
 mod ensemble;
 mod fit;
+mod gate;
+mod gate_model;
+mod labels;
+mod lessons;
 mod linear;
+mod lines;
 mod quality;
 mod rows;
 
+pub use agreement::Agreement;
 #[cfg(feature = "boosting")]
 pub use boosting::Boosting;
 pub use calibration::Calibrate;
 pub use classifier::Classifier;
 pub use fit::{FitClassifier, Learner};
+pub use gate::Gate;
+pub use gate_model::GateModel;
+pub use labels::{Asked, Label, LabelReport, Labels, Pair, Teacher, Verdict};
+pub use lessons::Lessons;
 pub use linear::Logistic;
 pub use quality::Quality;
 pub use rows::Rows;

@@ -10,9 +10,10 @@ use crate::{
     error::{Error, Result},
     format::columns::raw,
     item::Value,
-    model::NextScore,
+    model::{NextScore, semantic::SharedPrefix},
     recommend::{
-        Candidates, Context, Hint, Popularity, Recency, Recent, Score, Summarize, source_named,
+        Candidates, Context, Hint, ItemMean, Popularity, Recency, Recent, Score, Summarize,
+        TagAffinity, TagShare, UserMean, source_named,
     },
     schema::{AttrType, Metric, Schema, Space},
     store::Snapshot,
@@ -238,7 +239,7 @@ fn column(scalar: &Scalar, features: &Features, schema: &Schema) -> Result<Colum
             Column::Similarity(slot, item)
         }
         Scalar::Popularity { kinds, half_life } => {
-            let kinds = kinds.iter().map(String::as_str);
+            let kinds = names(kinds);
             Column::Score(match half_life {
                 Some(half_life) => Box::new(Popularity::new(kinds, millis(*half_life))),
                 None => Box::new(Popularity::ever(kinds)),
@@ -264,7 +265,24 @@ fn column(scalar: &Scalar, features: &Features, schema: &Schema) -> Result<Colum
         Scalar::Model { name } => Column::Score(Box::new(NextScore::by(name))),
         Scalar::Previous => Column::Previous,
         Scalar::Experience => Column::Experience,
+        Scalar::ItemMean { kinds, prior } => {
+            Column::Score(Box::new(ItemMean::new(names(kinds), *prior)))
+        }
+        Scalar::UserMean { kinds, prior } => {
+            Column::Score(Box::new(UserMean::new(names(kinds), *prior)))
+        }
+        Scalar::TagAffinity { attr, kinds, prior } => {
+            Column::Score(Box::new(TagAffinity::new(attr, names(kinds), *prior)))
+        }
+        Scalar::TagShare { attr } => Column::Score(Box::new(TagShare::new(attr))),
+        Scalar::SharedPrefix { codebook, last } => {
+            Column::Score(Box::new(SharedPrefix::new(codebook, *last as usize)))
+        }
     })
+}
+
+fn names(kinds: &[String]) -> impl Iterator<Item = &str> {
+    kinds.iter().map(String::as_str)
 }
 
 fn number_of(value: &Value) -> f32 {

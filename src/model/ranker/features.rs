@@ -6,6 +6,7 @@ use crate::{
     schema::Schema,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Whose vector it is.
 ///
@@ -94,6 +95,70 @@ pub enum Scalar {
     Previous,
     /// log(1 + how many events the user's history has), the same for all candidates.
     Experience,
+    /// The mean value of a candidate's events, as [`ItemMean`](crate::recommend::ItemMean) says.
+    ItemMean {
+        /// The kinds of events; none means all.
+        kinds: Vec<String>,
+        /// How many values as the mean of all it is given beside its own.
+        prior: f32,
+    },
+    /// The mean value of the user's events, as [`UserMean`](crate::recommend::UserMean) says.
+    UserMean {
+        /// The kinds of events; none means all.
+        kinds: Vec<String>,
+        /// How many values as the mean of all they are given beside their own.
+        prior: f32,
+    },
+    /// How the user valued items that share its tags, as [`TagAffinity`](crate::recommend::TagAffinity) says.
+    TagAffinity {
+        /// The attribute.
+        attr: String,
+        /// The kinds of events; none means all.
+        kinds: Vec<String>,
+        /// How many values as the user's mean each tag is given beside its own.
+        prior: f32,
+    },
+    /// Which share of the user's items has its tags, as [`TagShare`](crate::recommend::TagShare) says.
+    TagShare {
+        /// The attribute.
+        attr: String,
+    },
+    /// How much of its semantic ID it shares with what is known, as
+    /// [`SharedPrefix`](crate::model::semantic::SharedPrefix) says.
+    SharedPrefix {
+        /// The codebook.
+        codebook: String,
+        /// How many of the user's latest items count, where the request is about none.
+        last: u32,
+    },
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Similarity { role, space } => write!(f, "similarity({role:?}, {space})"),
+            Scalar::Popularity { kinds, half_life: None } => {
+                write!(f, "popularity({})", kinds.join(", "))
+            }
+            Scalar::Popularity { kinds, half_life: Some(half_life) } => {
+                write!(f, "popularity({}; {half_life} ms)", kinds.join(", "))
+            }
+            Scalar::Recency { attr, half_life } => write!(f, "recency({attr}; {half_life} ms)"),
+            Scalar::Attr { name, .. } => write!(f, "attribute({name})"),
+            Scalar::Place { source } => write!(f, "place({source})"),
+            Scalar::Hint { source } => write!(f, "hint({source})"),
+            Scalar::Model { name } => write!(f, "model({name})"),
+            Scalar::Previous => f.write_str("previous"),
+            Scalar::Experience => f.write_str("experience"),
+            Scalar::ItemMean { kinds, .. } => write!(f, "item mean({})", kinds.join(", ")),
+            Scalar::UserMean { kinds, .. } => write!(f, "user mean({})", kinds.join(", ")),
+            Scalar::TagAffinity { attr, kinds, .. } => {
+                write!(f, "affinity({attr}; {})", kinds.join(", "))
+            }
+            Scalar::TagShare { attr } => write!(f, "share({attr})"),
+            Scalar::SharedPrefix { codebook, .. } => write!(f, "shared prefix({codebook})"),
+        }
+    }
 }
 
 /// The features of a ranker: declared in code, kept with the ranker, and computed by the engine.
@@ -232,10 +297,18 @@ impl Features {
         let dim = |space: &String| Ok(schema.find_space(space)?.dim);
         for scalar in &self.scalars {
             match scalar {
-                Scalar::Popularity { kinds, .. } => {
+                Scalar::Popularity { kinds, .. }
+                | Scalar::ItemMean { kinds, .. }
+                | Scalar::UserMean { kinds, .. } => {
                     kinds.iter().try_for_each(|kind| schema.find_event(kind).map(drop))?;
                 }
-                Scalar::Recency { attr, .. } | Scalar::Attr { name: attr, .. } => {
+                Scalar::TagAffinity { attr, kinds, .. } => {
+                    schema.find_attr(attr)?;
+                    kinds.iter().try_for_each(|kind| schema.find_event(kind).map(drop))?;
+                }
+                Scalar::Recency { attr, .. }
+                | Scalar::Attr { name: attr, .. }
+                | Scalar::TagShare { attr } => {
                     schema.find_attr(attr)?;
                 }
                 _ => {}
@@ -295,6 +368,13 @@ impl Features {
                 }
                 Scalar::Attr { name, otherwise } if !otherwise.is_finite() => {
                     return refuse(format!("put {otherwise} for a missing {name:?}"));
+                }
+                Scalar::ItemMean { prior, .. }
+                | Scalar::UserMean { prior, .. }
+                | Scalar::TagAffinity { prior, .. }
+                    if !prior.is_finite() || *prior < 0.0 =>
+                {
+                    return refuse(format!("have {scalar}: its prior must be finite, 0 or more"));
                 }
                 _ => {}
             }

@@ -49,6 +49,7 @@ mod table;
 mod trees;
 mod unified;
 
+pub(super) use assemble::Assembler;
 pub use batch::RankBatch;
 pub use batcher::Batching;
 #[cfg(feature = "cuda")]

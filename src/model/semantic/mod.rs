@@ -13,7 +13,7 @@
 //! | `browse` | what is below a prefix, for people |
 //! | `bucket` | in which order items come that share an ID |
 //! | `new_items`, `prior` | the cold start of items: finding them, what to expect |
-//! | `prefix` | operators over prefixes: similar items, quotas, diversity |
+//! | `prefix`, `shared_prefix` | operators over prefixes: similar items, quotas, diversity, what is shared |
 //! | `decoder` | NextCodes: a decoder trained in the library |
 //! | `tiger` | a decoder that was trained elsewhere |
 
@@ -35,6 +35,7 @@ mod prefix;
 mod prior;
 mod refine;
 mod rqvae;
+mod shared_prefix;
 mod sub_words;
 mod tiger;
 
@@ -54,6 +55,7 @@ pub use next_code::{Decoding, NextCode};
 pub use prefix::{PrefixDiverse, PrefixQuota, SimilarByPrefix};
 pub use prior::PrefixPrior;
 pub use refine::Refine;
+pub use shared_prefix::SharedPrefix;
 pub use sub_words::SubWords;
 pub use tiger::Tiger;
 

@@ -1,0 +1,312 @@
+//! Means: how what was valued was valued, by item, by user and by what items have in common.
+
+use crate::{
+    error::{Error, Result},
+    item::Value,
+    key::{Key, Timestamp},
+    recommend::{
+        Candidates, Context, Score,
+        counts::{disk_parts, known_later, prefix},
+    },
+    store::{Part, Snapshot},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// Sums of values and how many there are: of each item, and of all.
+#[derive(Default)]
+struct Sums {
+    by_key: HashMap<Key, (f64, f64)>,
+    all: (f64, f64),
+}
+
+/// The values of events as of a time: of the parts on disk, summed up once and kept with the last of
+/// them, and of what has come since.
+struct Means {
+    base: Arc<Sums>,
+    since: Sums,
+}
+
+impl Means {
+    fn of(snapshot: &Snapshot, kinds: &[u8], now: Timestamp) -> Result<Arc<Means>> {
+        let version = &snapshot.version;
+        let bites = version.parts.iter().any(|part| known_later(part, now));
+        let as_of = bites.then_some(now);
+        version.memo.get(&format!("means {kinds:?} {as_of:?}"), || {
+            let on_disk = if bites { 0 } else { disk_parts(version) };
+            let base = match version.parts[..on_disk].last() {
+                Some(last) => {
+                    let recipe = format!("means {kinds:?} {}", prefix(version, on_disk));
+                    last.memo.get(&recipe, || {
+                        Sums::of(&version.parts[..on_disk], kinds, Timestamp::MAX)
+                    })?
+                }
+                None => Arc::default(),
+            };
+            Ok(Means { base, since: Sums::of(&version.parts[on_disk..], kinds, now)? })
+        })
+    }
+
+    /// The sum of an item's values, and how many there are.
+    fn get(&self, key: &Key) -> (f64, f64) {
+        let of = |sums: &Sums| sums.by_key.get(key).copied().unwrap_or_default();
+        add(of(&self.base), of(&self.since))
+    }
+
+    /// The mean of all values; 0 if there is none.
+    fn mean(&self) -> f64 {
+        let (sum, count) = add(self.base.all, self.since.all);
+        if count > 0.0 { sum / count } else { 0.0 }
+    }
+}
+
+impl Sums {
+    fn of(parts: &[Part], kinds: &[u8], now: Timestamp) -> Result<Sums> {
+        let mut sums = Sums::default();
+        for part in parts.iter().filter(|part| part.segment.meta.events > 0) {
+            let Some(events) = part.segment.events()? else { continue };
+            let (details, items) = (events.details(0..events.count)?, events.items()?);
+            let block = &details.block;
+            let mut here = vec![(0.0, 0.0); part.segment.meta.event_items as usize];
+            for at in 0..events.count as usize {
+                let known = block.at[at] <= now.0 && block.recorded[at] <= now.0;
+                let dead = part.dead.events.contains(at as u32);
+                if !known || dead || !(kinds.is_empty() || kinds.contains(&block.kinds[at])) {
+                    continue;
+                }
+                // A number beyond the list would be a forged file, which has no such item.
+                let Some(sum) = here.get_mut(block.items[at] as usize) else { continue };
+                if let Some(value) = details.get(at).value.filter(|value| value.is_finite()) {
+                    *sum = add(*sum, (f64::from(value), 1.0));
+                }
+            }
+            for (code, sum) in (0u32..).zip(here).filter(|(_, sum)| sum.1 > 0.0) {
+                let entry = sums.by_key.entry(items.key(code)?).or_default();
+                *entry = add(*entry, sum);
+                sums.all = add(sums.all, sum);
+            }
+        }
+        Ok(sums)
+    }
+}
+
+fn add(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0 + b.0, a.1 + b.1)
+}
+
+/// The mean, pulled towards `mean` as if `prior` more values had been that.
+fn shrunk((sum, count): (f64, f64), prior: f64, mean: f64) -> f64 {
+    let all = count + prior;
+    if all > 0.0 { (sum + prior * mean) / all } else { mean }
+}
+
+fn kinds_of(cx: &Context<'_>, kinds: &[String]) -> Result<Vec<u8>> {
+    let mut numbers = kinds
+        .iter()
+        .map(|kind| cx.snapshot.schema().find_event(kind))
+        .collect::<Result<Vec<u8>>>()?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+fn check_prior(name: &str, prior: f32) -> Result<f64> {
+    match prior.is_finite() && prior >= 0.0 {
+        true => Ok(f64::from(prior)),
+        false => {
+            let why = format!("is {prior}; it must be finite, 0 or more");
+            Err(Error::invalid(format!("prior of {name}"), why))
+        }
+    }
+}
+
+/// The mean value of the events of a candidate, as ratings are, pulled towards the mean of all values as
+/// if it had `prior` more of those.
+///
+/// ```
+/// let liked = bowerbird::recommend::ItemMean::new(["rate"], 5.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ItemMean {
+    kinds: Vec<String>,
+    prior: f32,
+}
+
+impl ItemMean {
+    /// Of the values of events of these kinds; none means all.
+    pub fn new<'k>(kinds: impl IntoIterator<Item = &'k str>, prior: f32) -> ItemMean {
+        ItemMean { kinds: kinds.into_iter().map(str::to_owned).collect(), prior }
+    }
+}
+
+impl Score for ItemMean {
+    fn name(&self) -> String {
+        format!("ItemMean({})", self.kinds.join(", "))
+    }
+
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let prior = check_prior("ItemMean", self.prior)?;
+        let means = Means::of(cx.snapshot, &kinds_of(cx, &self.kinds)?, cx.request.now)?;
+        let mean = means.mean();
+        for (score, key) in scores.iter_mut().zip(candidates.keys()) {
+            *score = shrunk(means.get(key), prior, mean) as f32;
+        }
+        Ok(())
+    }
+}
+
+/// The mean value of the user's own events, pulled towards the mean of all values; the same for all
+/// candidates.
+///
+/// ```
+/// let generous = bowerbird::recommend::UserMean::new(["rate"], 5.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct UserMean {
+    kinds: Vec<String>,
+    prior: f32,
+}
+
+impl UserMean {
+    /// Of the values of events of these kinds; none means all.
+    pub fn new<'k>(kinds: impl IntoIterator<Item = &'k str>, prior: f32) -> UserMean {
+        UserMean { kinds: kinds.into_iter().map(str::to_owned).collect(), prior }
+    }
+}
+
+impl Score for UserMean {
+    fn name(&self) -> String {
+        format!("UserMean({})", self.kinds.join(", "))
+    }
+
+    fn score(&self, cx: &Context<'_>, _: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let prior = check_prior("UserMean", self.prior)?;
+        let kinds = kinds_of(cx, &self.kinds)?;
+        let means = Means::of(cx.snapshot, &kinds, cx.request.now)?;
+        let sum = valued(cx, &kinds).fold((0.0, 0.0), |sum, (_, value)| add(sum, (value, 1.0)));
+        scores.fill(shrunk(sum, prior, means.mean()) as f32);
+        Ok(())
+    }
+}
+
+/// How much better than their mean, or worse, the user valued items that share tags with a candidate: the
+/// mean over its tags, each pulled towards 0 as if `prior` more values had been as the mean is.
+///
+/// ```
+/// let genres = bowerbird::recommend::TagAffinity::new("genre", ["rate"], 5.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TagAffinity {
+    attr: String,
+    kinds: Vec<String>,
+    prior: f32,
+}
+
+impl TagAffinity {
+    /// By the tags of an attribute, and the values of events of these kinds; none means all.
+    pub fn new<'k>(
+        attr: &str,
+        kinds: impl IntoIterator<Item = &'k str>,
+        prior: f32,
+    ) -> TagAffinity {
+        let kinds = kinds.into_iter().map(str::to_owned).collect();
+        TagAffinity { attr: attr.into(), kinds, prior }
+    }
+}
+
+impl Score for TagAffinity {
+    fn name(&self) -> String {
+        format!("TagAffinity({}, {})", self.attr, self.kinds.join(", "))
+    }
+
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let prior = check_prior("TagAffinity", self.prior)?;
+        let kinds = kinds_of(cx, &self.kinds)?;
+        let all: Vec<(&Key, f64)> = valued(cx, &kinds).collect();
+        let mean = all.iter().map(|(_, value)| value).sum::<f64>() / all.len().max(1) as f64;
+        let mut by_tag: HashMap<String, (f64, f64)> = HashMap::new();
+        for (key, value) in &all {
+            for tag in tags_of(cx, key, &self.attr)? {
+                let sum = by_tag.entry(tag).or_default();
+                *sum = add(*sum, (value - mean, 1.0));
+            }
+        }
+        over_tags(cx, (candidates, &self.attr), scores, |tag| {
+            by_tag.get(tag).map_or(0.0, |sum| shrunk(*sum, prior, 0.0))
+        })
+    }
+}
+
+/// Which share of the items of the user's history has the tags of a candidate: the mean over its tags; 0
+/// without a history.
+///
+/// ```
+/// let familiar = bowerbird::recommend::TagShare::new("genre");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TagShare {
+    attr: String,
+}
+
+impl TagShare {
+    /// By the tags of an attribute.
+    pub fn new(attr: &str) -> TagShare {
+        TagShare { attr: attr.into() }
+    }
+}
+
+impl Score for TagShare {
+    fn name(&self) -> String {
+        format!("TagShare({})", self.attr)
+    }
+
+    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
+        let mut by_tag: HashMap<String, f64> = HashMap::new();
+        for deed in &cx.history.deeds {
+            for tag in tags_of(cx, &deed.item, &self.attr)? {
+                *by_tag.entry(tag).or_default() += 1.0;
+            }
+        }
+        let all = cx.history.deeds.len().max(1) as f64;
+        over_tags(cx, (candidates, &self.attr), scores, |tag| {
+            by_tag.get(tag).copied().unwrap_or_default() / all
+        })
+    }
+}
+
+/// The events of the history that have a value, of these kinds.
+fn valued<'c>(cx: &'c Context<'_>, kinds: &'c [u8]) -> impl Iterator<Item = (&'c Key, f64)> {
+    let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
+    let deeds = cx.history.deeds.iter().filter(move |deed| counts(deed.kind));
+    deeds.filter_map(|deed| Some((&deed.item, f64::from(deed.value?))))
+}
+
+/// Writes the mean of what is said of the tags of each candidate; 0 for one without tags.
+fn over_tags(
+    cx: &Context<'_>,
+    (candidates, attr): (&Candidates, &str),
+    scores: &mut [f32],
+    of_tag: impl Fn(&str) -> f64,
+) -> Result<()> {
+    for (score, addr) in scores.iter_mut().zip(candidates.addrs()) {
+        let tags = tags(attr, cx.snapshot.value(*addr, attr)?)?;
+        let sum: f64 = tags.iter().map(|tag| of_tag(tag)).sum();
+        *score = (sum / tags.len().max(1) as f64) as f32;
+    }
+    Ok(())
+}
+
+fn tags_of(cx: &Context<'_>, key: &Key, attr: &str) -> Result<Vec<String>> {
+    match cx.snapshot.find(key)? {
+        Some(addr) => tags(attr, cx.snapshot.value(addr, attr)?),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn tags(attr: &str, value: Option<Value>) -> Result<Vec<String>> {
+    match value {
+        Some(Value::Text(tag)) => Ok(vec![tag]),
+        Some(Value::Tags(tags)) => Ok(tags),
+        Some(_) => Err(Error::invalid(format!("attribute {attr:?}"), "has no tags")),
+        None => Ok(Vec::new()),
+    }
+}
