@@ -88,7 +88,7 @@ pub use share::Share;
 pub(crate) use summarize::k_medoids;
 pub use summarize::{Clustered, Decayed, Feedback, Query, Recent, Source};
 pub use tune::{Trial, Tune, Tuned};
-pub use words::{Begins, Matches, Typed};
+pub use words::{Begins, Bm25, Matches, Typed};
 
 use crate::{
     error::Result,

@@ -2,7 +2,8 @@
 
 use bowerbird::{
     io::{Memory, fault::Fault},
-    recommend::{Highest, Matches, NearInterests, Query, Recommender, Request, Rrf, Typed},
+    model::ranker::{Examples, Features, Scalar, Unified},
+    recommend::{Bm25, Highest, Matches, NearInterests, Query, Recommender, Request, Rrf, Typed},
     *,
 };
 use proptest::prelude::*;
@@ -418,6 +419,40 @@ fn hybrid_is_its_definition() {
     let hits = ask(Fusion::default());
     let pairs = slate.items.iter().zip(&hits);
     assert!(pairs.clone().all(|(a, b)| a.key == b.key && a.score == b.score) && pairs.len() == 12);
+}
+
+/// Goal: BM25 as a score, and as a feature of rankers, is that of the search, whoever found the items.
+#[test]
+fn bm25_scores_what_others_have_found() {
+    let db = galaxy();
+    let snapshot = db.snapshot();
+    let (words, vector) = ("star night", [0.3f32, 0.9]);
+    let hits = snapshot.matching("title", words).limit(100).run().unwrap();
+    let scores: BTreeMap<Key, f32> = hits.into_iter().map(|hit| (hit.key, hit.score)).collect();
+    let request = Request::new(100, Timestamp(0)).text(words).query("text", vector);
+    let near = || Recommender::new().summarize(Query).retrieve(NearInterests::new("text", 100));
+    let slate = near().score(Bm25::new("title")).run(&snapshot, &request).unwrap();
+    assert_eq!(slate.items.len(), 30);
+    for item in &slate.items {
+        assert_eq!(item.score, scores.get(&item.key).copied().unwrap_or(0.0), "{}", item.key);
+    }
+    let features = Features::new().item("text").scalar(Scalar::Bm25 { attr: "title".into() });
+    let mut examples = Examples::new(features, &snapshot).unwrap();
+    let keys: Vec<(Key, f32)> = (0..40u64).map(|id| (Key::Id(id), 0.0)).collect();
+    examples.push(&request, &keys).unwrap();
+    for (at, (key, _)) in keys.iter().enumerate() {
+        assert_eq!(
+            examples.batch().scalars()[at],
+            scores.get(key).copied().unwrap_or(0.0),
+            "{key}"
+        );
+    }
+    let none = near().score(Bm25::new("title"));
+    let slate = none.run(&snapshot, &Request::new(9, Timestamp(0)).query("text", vector)).unwrap();
+    assert!(slate.items.iter().all(|item| item.score == 0.0));
+    let unified = Unified::new("text", []).words(["title", "plot"]);
+    let slate = unified.sources().run(&snapshot, &request).unwrap();
+    assert!(slate.items.iter().any(|item| item.sources == ["Matches(title, plot)"]), "{slate:?}");
 }
 
 #[test]

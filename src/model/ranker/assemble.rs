@@ -12,7 +12,7 @@ use crate::{
     item::Value,
     model::{NextScore, semantic::SharedPrefix},
     recommend::{
-        Candidates, Context, Hint, ItemMean, Popularity, Recency, Recent, Score, Summarize,
+        Bm25, Candidates, Context, Hint, ItemMean, Popularity, Recency, Recent, Score, Summarize,
         TagAffinity, TagShare, UserMean, source_named,
     },
     schema::{AttrType, Metric, Schema, Space},
@@ -274,6 +274,7 @@ fn column(scalar: &Scalar, features: &Features, schema: &Schema) -> Result<Colum
         Scalar::TagAffinity { attr, kinds, prior } => {
             Column::Score(Box::new(TagAffinity::new(attr, names(kinds), *prior)))
         }
+        Scalar::Bm25 { attr } => Column::Score(Box::new(Bm25::new(attr))),
         Scalar::TagShare { attr } => Column::Score(Box::new(TagShare::new(attr))),
         Scalar::SharedPrefix { codebook, last } => {
             Column::Score(Box::new(SharedPrefix::new(codebook, *last as usize)))

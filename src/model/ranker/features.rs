@@ -131,6 +131,11 @@ pub enum Scalar {
         /// How many of the user's latest items count, where the request is about none.
         last: u32,
     },
+    /// How well its text matches that of the request, as [`Bm25`](crate::recommend::Bm25) says.
+    Bm25 {
+        /// The text attribute.
+        attr: String,
+    },
 }
 
 impl fmt::Display for Scalar {
@@ -156,6 +161,7 @@ impl fmt::Display for Scalar {
                 write!(f, "affinity({attr}; {})", kinds.join(", "))
             }
             Scalar::TagShare { attr } => write!(f, "share({attr})"),
+            Scalar::Bm25 { attr } => write!(f, "bm25({attr})"),
             Scalar::SharedPrefix { codebook, .. } => write!(f, "shared prefix({codebook})"),
         }
     }

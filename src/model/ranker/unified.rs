@@ -2,7 +2,7 @@
 
 use super::{Features, Rank, Role, Scalar};
 use crate::recommend::{
-    CoVisited, ForTask, NearInterests, Popular, Query, Recent, Recommender, SimilarTo,
+    CoVisited, ForTask, Matches, NearInterests, Popular, Query, Recent, Recommender, SimilarTo,
 };
 
 /// The recommender to begin with: sources for each surface, and one ranker of what they find (UniCoRn,
@@ -43,6 +43,7 @@ use crate::recommend::{
 pub struct Unified {
     space: String,
     kinds: Vec<String>,
+    words: Vec<String>,
     limit: usize,
     recent: u32,
 }
@@ -51,7 +52,14 @@ impl Unified {
     /// By the vectors of a space, and by events of these kinds.
     pub fn new<'k>(space: &str, kinds: impl IntoIterator<Item = &'k str>) -> Unified {
         let kinds = kinds.into_iter().map(str::to_owned).collect();
-        Unified { space: space.into(), kinds, limit: 200, recent: 20 }
+        Unified { space: space.into(), kinds, words: Vec::new(), limit: 200, recent: 20 }
+    }
+
+    /// With search by the words of these text attributes, too, for requests with a text: as a source, and
+    /// how well each matches as features.
+    pub fn words<'a>(mut self, attrs: impl IntoIterator<Item = &'a str>) -> Unified {
+        self.words = attrs.into_iter().map(str::to_owned).collect();
+        self
     }
 
     /// At most so many candidates of each source; 200 unless set.
@@ -86,7 +94,9 @@ impl Unified {
         for role in [Role::User, Role::Query, Role::Source] {
             features = features.scalar(Scalar::Similarity { role, space: space.into() });
         }
-        features.scalar(Scalar::Hint { source: self.covisited() })
+        features = features.scalar(Scalar::Hint { source: self.covisited() });
+        let words = self.words.iter().map(|attr| Scalar::Bm25 { attr: attr.clone() });
+        words.fold(features, Features::scalar)
     }
 
     fn covisited(&self) -> String {
@@ -96,7 +106,13 @@ impl Unified {
     /// Its sources, without a ranker: what they find is in the order of reciprocal rank fusion.
     pub fn sources(&self) -> Recommender {
         let (space, limit) = (self.space.as_str(), self.limit);
-        Recommender::new()
+        let mut sources = Recommender::new();
+        if let Some((first, others)) = self.words.split_first() {
+            let words = Matches::new(first, limit);
+            let words = others.iter().fold(words, |words, attr| words.also(attr, 1.0));
+            sources = sources.retrieve(ForTask::new(["search"], words));
+        }
+        sources
             .summarize(Query)
             .summarize(Recent::new(space, self.recent as usize))
             .retrieve(ForTask::new(["search", "for-you"], NearInterests::new(space, limit)))
