@@ -1,10 +1,7 @@
 //! Looking at prefixes: as lines, and as a treemap in one page of HTML.
 
 use super::Outcome;
-use bowerbird::{
-    Key, Snapshot, Value,
-    semantic::{Node, Trie},
-};
+use bowerbird::{Key, SemanticId, Snapshot, Value, model::semantic::Shelf, semantic::Trie};
 use std::fmt::Write;
 
 /// The title of an item, or its key.
@@ -16,21 +13,17 @@ pub(crate) fn title(snapshot: &Snapshot, key: &Key) -> Outcome<String> {
     Ok(found.unwrap_or_else(|| format!("item {key}")))
 }
 
-fn titles(snapshot: &Snapshot, trie: &Trie, node: &Node, most: usize) -> Outcome<Vec<String>> {
-    trie.items(node).take(most).map(|addr| title(snapshot, &snapshot.key(addr)?)).collect()
+fn titles(snapshot: &Snapshot, shelf: &Shelf) -> Outcome<Vec<String>> {
+    shelf.keys.iter().map(|key| title(snapshot, key)).collect()
 }
 
 /// The largest prefixes of one code and of two, with some of their items.
 pub(crate) fn print(snapshot: &Snapshot, trie: &Trie) -> Outcome<()> {
-    let mut first = trie.children(&trie.root());
-    first.sort_by_key(|(_, node)| std::cmp::Reverse(trie.count(node)));
-    for (code, node) in first.iter().take(4) {
-        println!("<a_{code}>: {} items", trie.count(node));
-        let mut second = trie.children(node);
-        second.sort_by_key(|(_, node)| std::cmp::Reverse(trie.count(node)));
-        for (below, node) in second.iter().take(3) {
-            println!("  <a_{code}><b_{below}>: {} items", trie.count(node));
-            for title in titles(snapshot, trie, node, 3)? {
+    for first in trie.browse(snapshot, &SemanticId::default(), 0)?.iter().take(4) {
+        println!("{}: {} items", first.prefix, first.count);
+        for second in trie.browse(snapshot, &first.prefix, 3)?.iter().take(3) {
+            println!("  {}: {} items", second.prefix, second.count);
+            for title in titles(snapshot, second)? {
                 println!("    {title}");
             }
         }
@@ -41,26 +34,14 @@ pub(crate) fn print(snapshot: &Snapshot, trie: &Trie) -> Outcome<()> {
 /// A page that shows every first code as a tile as large as it has items, and in it the second ones.
 pub(crate) fn page(snapshot: &Snapshot, trie: &Trie) -> Outcome<String> {
     let mut html = String::from(PAGE);
-    let mut first: Vec<(u64, u16, Node)> =
-        trie.children(&trie.root()).into_iter().map(|(c, n)| (trie.count(&n), c, n)).collect();
-    first.sort_by_key(|(count, code, _)| (std::cmp::Reverse(*count), *code));
-    let sizes: Vec<u64> = first.iter().map(|(count, ..)| *count).collect();
-    for ((_, code, node), place) in first.iter().zip(tiles(&sizes, (0.0, 0.0, 1200.0, 800.0))) {
-        let hue = f64::from(*code) * 137.5 % 360.0;
-        rectangle(
-            &mut html,
-            place,
-            hue,
-            &format!("&lt;a_{code}&gt; {} items", trie.count(node)),
-            &[],
-        );
-        let mut second: Vec<(u64, u16, Node)> =
-            trie.children(node).into_iter().map(|(c, n)| (trie.count(&n), c, n)).collect();
-        second.sort_by_key(|(count, code, _)| (std::cmp::Reverse(*count), *code));
-        let sizes: Vec<u64> = second.iter().map(|(count, ..)| *count).collect();
-        for ((count, below, node), place) in second.iter().zip(tiles(&sizes, place)) {
-            let name = format!("&lt;a_{code}&gt;&lt;b_{below}&gt; {count} items");
-            rectangle(&mut html, place, hue, &name, &titles(snapshot, trie, node, 5)?);
+    let sizes = |shelves: &[Shelf]| shelves.iter().map(|shelf| shelf.count).collect::<Vec<_>>();
+    let firsts = trie.browse(snapshot, &SemanticId::default(), 0)?;
+    for (first, place) in firsts.iter().zip(tiles(&sizes(&firsts), (0.0, 0.0, 1200.0, 800.0))) {
+        let hue = f64::from(first.prefix.codes()[0]) * 137.5 % 360.0;
+        rectangle(&mut html, place, hue, first, &[]);
+        let seconds = trie.browse(snapshot, &first.prefix, 5)?;
+        for (second, place) in seconds.iter().zip(tiles(&sizes(&seconds), place)) {
+            rectangle(&mut html, place, hue, second, &titles(snapshot, second)?);
         }
     }
     html.push_str("</svg></body></html>\n");
@@ -76,7 +57,8 @@ const PAGE: &str = "<!doctype html><html><head><meta charset=\"utf-8\"><title>Se
 
 type Place = (f64, f64, f64, f64);
 
-fn rectangle(html: &mut String, (x, y, w, h): Place, hue: f64, name: &str, titles: &[String]) {
+fn rectangle(html: &mut String, (x, y, w, h): Place, hue: f64, shelf: &Shelf, titles: &[String]) {
+    let name = escaped(&format!("{} {} items", shelf.prefix, shelf.count));
     let lines: Vec<String> = titles.iter().map(|title| escaped(title)).collect();
     let light = if titles.is_empty() { 45 } else { 55 + (x + y) as u32 % 20 };
     let _ = writeln!(
