@@ -13,6 +13,9 @@ use std::{
 /// A movie, by its place + 1 as a key.
 pub(crate) struct Movie {
     pub(crate) title: String,
+    /// Who made it and who is in it.
+    pub(crate) people: String,
+    pub(crate) plot: String,
     pub(crate) vector: Vec<f32>,
     pub(crate) year: Option<i64>,
     /// How many votes it has elsewhere.
@@ -49,6 +52,8 @@ pub(crate) fn small() -> Outcome<Data> {
     let places: HashMap<u64, u64> = from.movies.iter().map(|m| m.id).zip(1..).collect();
     let movie = |m: movies::Movie| Movie {
         title: m.title,
+        people: format!("{}, {}", m.director, m.actors.join(", ")),
+        plot: m.overview,
         vector: m.vector,
         year: Some(m.year),
         votes: None,
@@ -115,6 +120,9 @@ fn docs(folder: &Path, data: &mut Data) -> Outcome<HashMap<String, u64>> {
         places.insert(doc["id"].as_str().unwrap_or("").to_owned(), data.movies.len() as u64 + 1);
         data.movies.push(Movie {
             title: doc["title"].as_str().unwrap_or("").into(),
+            people: [texts(&doc["director"]), texts(&doc["actors"]), texts(&doc["characters"])]
+                .join(", "),
+            plot: [texts(&doc["genres"]), texts(&doc["tags"]), texts(&doc["overview"])].join(". "),
             vector,
             year: doc["year"].as_i64(),
             votes: doc["votes"].as_f64(),
@@ -142,6 +150,8 @@ fn items(folder: &Path, data: &mut Data, of_doc: &HashMap<String, u64>) -> Outco
             of_item[item] = data.movies.len() as u64 + 1;
             data.movies.push(Movie {
                 title: fields[2].into(),
+                people: format!("{}, {}", fields[7], fields[8]),
+                plot: fields[9].into(),
                 vector: vectors[item].clone(),
                 year: fields[4].parse().ok(),
                 votes: None,
@@ -149,6 +159,12 @@ fn items(folder: &Path, data: &mut Data, of_doc: &HashMap<String, u64>) -> Outco
         }
     }
     Ok(of_item)
+}
+
+/// A text, or all texts of a list.
+fn texts(value: &Value) -> String {
+    let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn queries(folder: &Path, data: &mut Data, of_doc: &HashMap<String, u64>) -> Outcome<()> {

@@ -76,6 +76,9 @@ pub(crate) fn features(tasks: bool) -> Features {
         features = features.scalar(Scalar::Hint { source: source.into() });
         features = features.scalar(Scalar::Place { source: source.into() });
     }
+    for attr in ["title", "people", "plot"] {
+        features = features.scalar(Scalar::Bm25 { attr: attr.into() });
+    }
     for (name, otherwise) in [("seen", 0.0), ("votes", 0.0), ("year", 1990.0)] {
         features = features.scalar(Scalar::Attr { name: name.into(), otherwise });
     }
@@ -125,7 +128,8 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
         for (at, query) in
             data.queries.iter().enumerate().filter(|(at, _)| part_of_query(*at) == part)
         {
-            let request = Request::new(10, Timestamp::MAX).query("text", query.vector.clone());
+            let request = Request::new(10, Timestamp::MAX).text(query.text.as_str());
+            let request = request.query("text", query.vector.clone());
             let right = query.judged.iter().filter(|judged| judged.1);
             let right = right.map(|judged| Key::Id(judged.0)).collect();
             questions.push((task, request.id(at as u64).task(TASKS[0]), right));

@@ -53,6 +53,9 @@ pub(crate) fn part_of_query(query: usize) -> Part {
 pub(crate) fn open(data: &Data) -> Outcome<Shop> {
     let schema = Schema::new()
         .space("text", 384, Metric::Cosine)
+        .attr("title", AttrType::Text)
+        .attr("people", AttrType::Text)
+        .attr("plot", AttrType::Text)
         .attr("seen", AttrType::Float)
         .attr("votes", AttrType::Float)
         .attr("year", AttrType::Int)
@@ -69,7 +72,11 @@ pub(crate) fn open(data: &Data) -> Outcome<Shop> {
     let mut batch = db.batch();
     for (id, movie) in (1u64..).zip(&data.movies) {
         let item = Item::new(id).vector("text", movie.vector.clone());
-        let mut item = item.attr("seen", seen[id as usize].ln_1p());
+        let mut item = item
+            .attr("seen", seen[id as usize].ln_1p())
+            .attr("title", movie.title.as_str())
+            .attr("people", movie.people.as_str())
+            .attr("plot", movie.plot.as_str());
         if let Some(votes) = movie.votes {
             item = item.attr("votes", votes.ln_1p());
         }
