@@ -309,6 +309,18 @@ fn suggestions_fit_what_was_typed() {
         let right = |item: &bowerbird::recommend::Recommended| item.key.to_string().contains(right);
         assert!(slate.items.iter().any(right), "{wrong}: {:?}", slate.items);
     }
+    // What is asked of late rises, as of the time of the request.
+    let asked = Event::new(5, "record 33 jazz", "asked", Timestamp(0));
+    queries.batch().event(asked).commit().unwrap();
+    let later = queries.snapshot();
+    let popular =
+        Suggest::new("text").weights(0.0, 0.0, 0.0).asked(1.0).diversity(0.0).explore(0.0);
+    let best = |now: i64| {
+        let request = Request::new(1, Timestamp(now)).text("record");
+        popular.run(&later, &Wanted::default(), &request).unwrap().items.remove(0).key
+    };
+    assert_eq!(best(9), Key::from("record 33 jazz"));
+    assert_ne!(best(-9), Key::from("record 33 jazz"));
     assert!(ask("xjazz", &wanted).items.is_empty(), "the first letter is wrong");
     assert!(ask("ro", &wanted).items[0].key.to_string().starts_with("ro"));
     assert_eq!(ask("", &wanted).items.len(), 6);

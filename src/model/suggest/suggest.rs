@@ -7,17 +7,18 @@ use super::{
 };
 use crate::{
     error::Result,
+    key::days,
     recommend::{
-        Begins, Diverse, Highest, Hint, NearInterests, NumberOf, Recommender, Request, Share,
-        Similarity, Slate, Typed, Weighted,
+        Begins, Diverse, Highest, Hint, NearInterests, NumberOf, Popular, Popularity, Recommender,
+        Request, Share, Similarity, Slate, Typed, Weighted,
     },
     store::Snapshot,
 };
 use std::sync::Arc;
 
 /// Suggests queries to a user, whatever has been typed so far, mistakes among it: those that lead to what the user
-/// wants, those near the user's interests, and those that are worth most by themselves, with a share for
-/// exploration, and different from one another.
+/// wants, those near the user's interests, those that are worth most by themselves, and those that are asked and
+/// accepted of late, with a share for exploration, and different from one another.
 ///
 /// ```
 /// use bowerbird::{model::suggest::*, recommend::*, *};
@@ -52,7 +53,11 @@ struct Weights {
     leads: f32,
     near: f32,
     weight: f32,
+    asked: f32,
 }
+
+/// What is asked or accepted counts half after this time.
+const HALF_LIFE_DAYS: u64 = 30;
 
 /// What a query that begins as it was typed is worth more than one that has the words elsewhere.
 const BEGINS: f32 = 0.25;
@@ -60,7 +65,7 @@ const BEGINS: f32 = 0.25;
 impl Suggest {
     /// With the vectors of a space.
     pub fn new(space: &str) -> Suggest {
-        let weights = Weights { leads: 1.0, near: 0.3, weight: 0.1 };
+        let weights = Weights { leads: 1.0, near: 0.3, weight: 0.1, asked: 0.1 };
         Suggest { space: space.into(), explore: 0.4, diversity: 0.1, weights, limit: 200 }
     }
 
@@ -79,7 +84,14 @@ impl Suggest {
     /// How much it counts that a query leads to wanted items, is near an interest, and has weight by itself;
     /// 1, 0.3 and 0.1 unless set. Good ones can be found by [`Tune`](crate::recommend::Tune).
     pub fn weights(mut self, leads: f32, near: f32, weight: f32) -> Suggest {
-        self.weights = Weights { leads, near, weight };
+        self.weights = Weights { leads, near, weight, ..self.weights };
+        self
+    }
+
+    /// How much it counts that a query was asked or accepted often of late, by the events of its database;
+    /// 0.1 unless set. An event counts half after 30 days.
+    pub fn asked(mut self, weight: f32) -> Suggest {
+        self.weights.asked = weight;
         self
     }
 
@@ -94,10 +106,12 @@ impl Suggest {
     pub fn recommender(&self, wanted: &Arc<Wanted>) -> Recommender {
         let (space, limit) = (self.space.as_str(), self.limit);
         let leads = LeadsTo::new(wanted.clone(), limit);
+        let (asked, half_life) = (["asked", "accepted"], days(HALF_LIFE_DAYS));
         let score = Weighted::new()
             .scaled(self.weights.leads, Hint::of("LeadsTo"))
             .scaled(self.weights.near, Similarity::new(space))
             .scaled(self.weights.weight, NumberOf::new(WEIGHT))
+            .scaled(self.weights.asked, Popularity::new(asked, half_life))
             .add(BEGINS, Begins::new(TEXT));
         let slate = Share::new(KIND, "exploratory", self.explore);
         Recommender::new()
@@ -106,6 +120,7 @@ impl Suggest {
             .retrieve(leads)
             .retrieve(NearInterests::new(space, limit))
             .retrieve(Highest::new(WEIGHT, limit))
+            .retrieve(Popular::new(asked, half_life, limit))
             .score(score)
             .select(slate.by(Diverse::new(space, self.diversity)))
     }
