@@ -179,7 +179,7 @@ pub(crate) fn small(seed: u64) -> Vec<Payment> {
             }
         }
     }
-    payments.sort_by(|a, b| (a.seconds, a.card, a.terminal).cmp(&(b.seconds, b.card, b.terminal)));
+    payments.sort_by_key(|payment| (payment.seconds, payment.card, payment.terminal));
     payments.iter_mut().zip(0..).for_each(|(payment, id)| payment.id = id);
     payments
 }

@@ -159,12 +159,11 @@ fn space(db: &Db, payments: &[Payment], begin: usize) -> Outcome<()> {
         payments[..begin].iter().map(|payment| (payment.id, payment)).collect();
     for event in data::events(&payments[..begin]) {
         let payment = event.request.and_then(|id| numbers.get(&id));
-        if let Some(payment) = payment.filter(|_| event.kind == "pay") {
-            if payment.fraud || payment.id.is_multiple_of(50) {
-                let row = week::row(&flow, payment, &stream.features(&event)?);
-                let item = Item::new(payment.id).vector("tx", serve::vector(&row));
-                batch.put(item.attr("fraud", payment.fraud).attr("known", serve::known(payment)));
-            }
+        let here = |payment: &&&Payment| payment.fraud || payment.id.is_multiple_of(50);
+        if let Some(payment) = payment.filter(|_| event.kind == "pay").filter(here) {
+            let row = week::row(&flow, payment, &stream.features(&event)?);
+            let item = Item::new(payment.id).vector("tx", serve::vector(&row));
+            batch.put(item.attr("fraud", payment.fraud).attr("known", serve::known(payment)));
         }
         stream.push(&event)?;
     }
