@@ -132,11 +132,11 @@ impl Dice {
 }
 
 /// A world like the handbook's, for machines without its file: cards with habits and ten terminals each;
-/// terminals that are compromised for 14 days, cards whose number is stolen and that pay five times as
-/// much as usual for 7 days, a third of the time, and amounts above 220.
+/// terminals that are compromised for 28 days, cards whose number is stolen and that pay five times as
+/// much as usual for 14 days, a third of the time, and amounts above 220.
 pub(crate) fn small(seed: u64) -> Vec<Payment> {
-    const CARDS: u64 = 600;
-    const TERMINALS: u64 = 1_200;
+    const CARDS: u64 = 2_000;
+    const TERMINALS: u64 = 4_000;
     const DAYS: i64 = 60;
     let mut dice = Dice(seed);
     let mut payments = Vec::new();
@@ -171,15 +171,15 @@ pub(crate) fn small(seed: u64) -> Vec<Payment> {
         let (terminal, card) = (dice.below(TERMINALS), dice.below(CARDS));
         for payment in &mut payments {
             let since = payment.day() - day;
-            if payment.terminal == terminal && (0..14).contains(&since) {
+            if payment.terminal == terminal && (0..28).contains(&since) {
                 payment.fraud = true;
             }
-            if payment.card == card && (0..7).contains(&since) && dice.below(3) == 0 {
+            if payment.card == card && (0..14).contains(&since) && dice.below(3) == 0 {
                 (payment.amount, payment.fraud) = (payment.amount * 5.0, true);
             }
         }
     }
-    payments.sort_by(|a, b| (a.seconds, a.card, a.terminal).cmp(&(b.seconds, b.card, b.terminal)));
+    payments.sort_by_key(|payment| (payment.seconds, payment.card, payment.terminal));
     payments.iter_mut().zip(0..).for_each(|(payment, id)| payment.id = id);
     payments
 }

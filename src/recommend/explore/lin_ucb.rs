@@ -21,8 +21,8 @@ use std::sync::Arc;
 /// nothing of what it would not have shown. Nothing of the user is looked at.
 ///
 /// Nothing is stored: the model is recomputed from the events that were known by the time of the
-/// request, once per snapshot, one step of Sherman and Morrison for each item that was ever shown. With
-/// 64 numbers that is some 10 microseconds for each. So a replay as of a time has the model of that time.
+/// request, once per snapshot, one step of Sherman and Morrison for each item that was ever shown, which
+/// costs the square of the numbers of a vector. So a replay as of a time has the model of that time.
 ///
 /// ```
 /// use bowerbird::recommend::*;
