@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "an example reads its data itself")]
 
 #[path = "../movies/data.rs"]
+#[allow(dead_code, reason = "it is shared: not all examples read all of it")]
 mod movies;
 mod ratings;
 mod search;
@@ -37,6 +38,7 @@ fn main() -> Outcome<()> {
     };
     let task = ratings::task(&world)?;
     let (learn, test) = (task.learn.rows()?, task.test.rows()?);
+    let (earlier, before) = (world.earlier(), ratings::task(&world.earlier())?);
     eprintln!("{} pairs to learn from, {} to be judged by", learn.len(), test.len());
     #[allow(unused_mut, reason = "one more with boosting")]
     let mut all = vec![("logistic", FitClassifier::logistic())];
@@ -50,6 +52,13 @@ fn main() -> Outcome<()> {
         let of = |rows: &Rows| judge(&fit.train(rows, &mut Training::new(7))?, &test);
         let random = of(&noisy(&learn, 5, |_| true)?)?;
         let genre = of(&noisy(&learn, 5, |at| task.drama[at])?)?;
+        // How often a match is bad changes: what was labelled may be of a bad month. A gate can expect what
+        // was so in all the time before; whether that is better is asked of the time before the test, too.
+        let expecting = judge(&classifier.clone().expecting(world.share())?, &test)?;
+        let past = fit.train(&before.learn.rows()?, &mut Training::new(7))?;
+        let past_test = before.test.rows()?;
+        let past_clean = judge(&past, &past_test)?;
+        let past_expecting = judge(&past.expecting(earlier.share())?, &past_test)?;
         let served = serve::served(&task, &fit)?;
         let found = search::search(&movies, &fit)?;
         let line = serde_json::json!({
@@ -63,6 +72,12 @@ fn main() -> Outcome<()> {
             "bad_after": clean.bad.1,
             "cut": clean.cut(),
             "ece": clean.quality.expected_calibration_error,
+            "ece_expecting": expecting.quality.expected_calibration_error,
+            "share_learned": classifier.quality().share,
+            "share_expected": world.share(),
+            "past_auc": past_clean.quality.auc,
+            "past_ece": past_clean.quality.expected_calibration_error,
+            "past_ece_expecting": past_expecting.quality.expected_calibration_error,
             "auc_random_noise": random.quality.auc,
             "ece_random_noise": random.quality.expected_calibration_error,
             "auc_genre_noise": genre.quality.auc,

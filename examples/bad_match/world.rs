@@ -67,6 +67,20 @@ impl World {
         (early, middle, late)
     }
 
+    /// The same world at the end of its middle part, when nothing of the last was known.
+    pub(crate) fn earlier(&self) -> World {
+        let known = self.ratings.len() * 8 / 10;
+        let film = |film: &Film| Film { id: film.id, year: film.year, genres: film.genres.clone() };
+        let films = self.films.iter().map(film).collect();
+        World { films, ratings: self.ratings[..known].to_vec() }
+    }
+
+    /// The share of bad matches among all that is known before the last part.
+    pub(crate) fn share(&self) -> f64 {
+        let known = &self.ratings[..self.ratings.len() * 8 / 10];
+        known.iter().filter(|rating| rating.stars <= BAD).count() as f64 / known.len() as f64
+    }
+
     /// A database with all films and some ratings.
     pub(crate) fn database(&self, ratings: &[Rating]) -> Result<Db> {
         let schema =

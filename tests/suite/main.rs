@@ -17,6 +17,7 @@ mod eval;
 mod forged;
 mod format;
 mod fuzz_bodies;
+mod gate;
 mod graphs;
 mod hostile;
 mod io_errors;
