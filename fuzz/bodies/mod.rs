@@ -8,6 +8,7 @@ pub mod event_log;
 pub mod filter_parse;
 pub mod graph_section;
 pub mod index_json;
+pub mod labels;
 pub mod manifest;
 pub mod model_artifact;
 #[cfg(feature = "onnx")]

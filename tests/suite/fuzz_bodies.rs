@@ -89,6 +89,7 @@ bodies! {
     any_index_is_a_codebook_or_an_error: index_json, 20000;
     any_ranker_and_any_log_is_a_value_or_an_error: ranker_files, 6000;
     any_ensemble_of_trees_is_survived: trees, 20000;
+    any_labels_and_any_classifier_are_survived: labels, 20000;
     // checks: C3 C4 V8
     any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
     // checks: C3 V8

@@ -19,6 +19,7 @@ mod flow;
 mod forged;
 mod format;
 mod fuzz_bodies;
+mod gate;
 mod graphs;
 mod hostile;
 mod io_errors;

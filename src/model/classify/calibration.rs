@@ -179,6 +179,7 @@ fn between(margins: &[f64], chances: &[f64], margin: f64) -> f64 {
         return chances[above - 1];
     }
     let (from, to) = (margins[above - 1], margins[above]);
-    let way = (margin - from) / (to - from);
+    // Halved, so that the difference of two finite numbers is finite.
+    let way = (0.5 * margin - 0.5 * from) / (0.5 * to - 0.5 * from);
     chances[above - 1] + way * (chances[above] - chances[above - 1])
 }

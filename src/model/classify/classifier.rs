@@ -4,7 +4,7 @@ use super::{
     calibration::{Calibrate, Calibration},
     ensemble::Ensemble,
     fit::held,
-    linear::Linear,
+    linear::{Linear, sigmoid},
     quality::Quality,
     rows::{Rows, check_names},
 };
@@ -54,6 +54,10 @@ pub struct Classifier {
     names: Vec<String>,
     scorer: Scorer,
     calibration: Calibration,
+    /// What is added to the log-odds of probabilities, where another share of yes is expected.
+    shift: f64,
+    /// The share of yes that it was calibrated on.
+    share: f64,
     quality: Quality,
     notes: Vec<(String, String)>,
     seed: u64,
@@ -65,6 +69,8 @@ struct Card {
     names: Vec<String>,
     scorer: Scorer,
     calibration: Calibration,
+    shift: f64,
+    share: f64,
     quality: Quality,
     notes: Vec<(String, String)>,
     seed: u64,
@@ -93,7 +99,8 @@ impl Classifier {
         if !calibration.is_sound() {
             return refuse("has a calibration that gives no probabilities");
         }
-        Ok(Classifier { names, scorer, calibration, quality, notes, seed })
+        let (shift, share) = (0.0, quality.share);
+        Ok(Classifier { names, scorer, calibration, shift, share, quality, notes, seed })
     }
 
     /// The names of the columns, in the order of a row.
@@ -157,6 +164,34 @@ impl Classifier {
         let margins: Vec<f64> =
             rows.values().chunks_exact(width).map(|row| self.scorer.margin(row)).collect();
         self.calibration = Calibration::fit(how, &held(rows, &margins, |_| true))?;
+        let all: f64 = rows.weights().iter().map(|w| f64::from(*w)).sum();
+        let yes =
+            rows.labels().iter().zip(rows.weights()).map(|(y, w)| f64::from(*y) * f64::from(*w));
+        (self.share, self.shift) = (yes.sum::<f64>() / all, 0.0);
+        Ok(self)
+    }
+
+    /// The same classifier where another share of yes is expected than it was calibrated on, as when labels
+    /// come from a time, or of a choice, in which there were more: odds are multiplied by how much more
+    /// likely a yes is now (Saerens et al., 2002). The order stays the same.
+    ///
+    /// # Errors
+    /// `Invalid` for a share that is not between 0 and 1.
+    ///
+    /// ```
+    /// use bowerbird::{Result, model::classify::Classifier};
+    /// fn in_shops(trained: Classifier) -> Result<Classifier> {
+    ///     // Every second pair was labelled bad, since those were looked for; in the shop it is one in ten.
+    ///     trained.expecting(0.1)
+    /// }
+    /// ```
+    pub fn expecting(mut self, share: f64) -> Result<Classifier> {
+        if !(share > 0.0 && share < 1.0) {
+            let why = format!("is {share}; it must be between 0 and 1");
+            return Err(Error::invalid("expected share of yes", why));
+        }
+        let odds = |share: f64| (share / (1.0 - share)).ln();
+        self.shift = odds(share) - odds(self.share.clamp(1e-9, 1.0 - 1e-9));
         Ok(self)
     }
 
@@ -213,7 +248,12 @@ impl Classifier {
         let margin = self.scorer.margin(row);
         // Finite weights and values may still add up to infinity on both sides.
         let margin = if margin.is_nan() { 0.0 } else { margin.clamp(-f64::MAX, f64::MAX) };
-        self.calibration.chance(margin) as f32
+        let chance = self.calibration.chance(margin);
+        match self.shift == 0.0 {
+            true => chance as f32,
+            // An odds of 0 or infinity stays what it is.
+            false => sigmoid((chance / (1.0 - chance)).ln() + self.shift) as f32,
+        }
     }
 
     fn check(&self, row: &[f32]) -> Result<()> {
@@ -247,6 +287,8 @@ impl Artifact for Classifier {
             names: self.names.clone(),
             scorer: self.scorer.clone(),
             calibration: self.calibration.clone(),
+            shift: self.shift,
+            share: self.share,
             quality: self.quality,
             notes: self.notes.clone(),
             seed: self.seed,
@@ -255,8 +297,13 @@ impl Artifact for Classifier {
     }
 
     fn open(from: &Opened) -> Result<Classifier> {
-        let Card { names, scorer, calibration, quality, notes, seed } = shelf::take(from, CARD)?;
-        Classifier::new(names, scorer, calibration, quality, (notes, seed))
-            .map_err(|why| from.damage(&why.to_string()))
+        let card: Card = shelf::take(from, CARD)?;
+        let Card { names, scorer, calibration, shift, share, quality, notes, seed } = card;
+        if !shift.is_finite() || !(0.0..=1.0).contains(&share) {
+            return Err(from.damage("share of yes that is expected"));
+        }
+        let classifier = Classifier::new(names, scorer, calibration, quality, (notes, seed))
+            .map_err(|why| from.damage(&why.to_string()))?;
+        Ok(Classifier { shift, share, ..classifier })
     }
 }

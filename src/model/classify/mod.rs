@@ -26,6 +26,7 @@ mod lessons;
 mod linear;
 mod lines;
 mod quality;
+mod questions;
 mod rows;
 
 pub use agreement::Agreement;
@@ -40,4 +41,5 @@ pub use labels::{Asked, Label, LabelReport, Labels, Pair, Teacher, Verdict};
 pub use lessons::Lessons;
 pub use linear::Logistic;
 pub use quality::Quality;
+pub use questions::Questions;
 pub use rows::Rows;
