@@ -73,8 +73,14 @@ impl Boosting {
         let yes = rows.labels().iter().zip(rows.weights()).map(|(y, w)| f64::from(y * w));
         let share = (yes.sum::<f64>() / total).clamp(1e-9, 1.0 - 1e-9);
         let base = (share / (1.0 - share)).ln();
+        let mean = |at: usize| {
+            let there = column(at).filter(|value| !value.is_nan());
+            let sum = there.fold((0.0, 0.0), |sum, x| (sum.0 + f64::from(*x), sum.1 + 1.0));
+            (sum.0 / f64::max(sum.1, 1.0)) as f32
+        };
+        let means: Vec<f32> = (0..width).map(mean).collect();
         if used.is_empty() {
-            return Ensemble::new(base, Vec::new(), vec![0.0; width], width);
+            return Ensemble::new(base, Vec::new(), (vec![0.0; width], means), width);
         }
         let values: Vec<f64> =
             used.iter().flat_map(|at| column(*at)).map(|value| f64::from(*value)).collect();
@@ -86,7 +92,7 @@ impl Boosting {
             booster.fit(&matrix, &labels, &weights, None)
         })?
         .map_err(|why| Error::invalid("gradient boosting", why.to_string()))?;
-        ensemble(&booster, base, &used, width)
+        ensemble(&booster, base, &used, means)
     }
 
     fn booster(&self, base: f64, seed: u64) -> GradientBooster {
@@ -135,8 +141,9 @@ fn ensemble(
     booster: &GradientBooster,
     base: f64,
     used: &[usize],
-    width: usize,
+    means: Vec<f32>,
 ) -> Result<Ensemble> {
+    let width = means.len();
     let mut gains = vec![0f64; width];
     let mut trees = Vec::with_capacity(booster.trees.len());
     for tree in &booster.trees {
@@ -176,7 +183,7 @@ fn ensemble(
             tree.map_err(|why| Error::invalid("gradient boosting", format!("a tree {why}")))?,
         );
     }
-    Ensemble::new(base, trees, gains, width)
+    Ensemble::new(base, trees, (gains, means), width)
 }
 
 #[cfg(test)]

@@ -207,9 +207,9 @@ impl Classifier {
         all
     }
 
-    /// What each column adds to a row's log-odds before calibration, the largest first. Of a logistic
-    /// regression, relative to a row of means; of trees, relative to the row without that value, so that
-    /// what columns do together is not divided among them.
+    /// What each column adds to a row's log-odds before calibration, the largest first: by how much they are
+    /// more than with the mean of that column instead. Of trees these do not add up: what columns do
+    /// together is each one's.
     ///
     /// # Errors
     /// As for [`Classifier::probability`].
@@ -217,16 +217,7 @@ impl Classifier {
         self.check(row)?;
         let shares = match &self.scorer {
             Scorer::Linear(linear) => linear.shares(row),
-            Scorer::Trees(trees) => {
-                let (all, mut without) = (trees.margin(row), row.to_vec());
-                let share = |at: usize| {
-                    let value = std::mem::replace(&mut without[at], f32::NAN);
-                    let share = all - trees.margin(&without);
-                    without[at] = value;
-                    share
-                };
-                (0..row.len()).map(share).collect()
-            }
+            Scorer::Trees(trees) => trees.shares(row),
         };
         let mut all: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(shares).collect();
         all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
