@@ -1,5 +1,5 @@
-//! A gate over searches: is this movie what was meant by this query? Vectors alone say how similar they are;
-//! a gate also knows how popular a movie is, how it is rated and how old it is.
+//! A gate over searches: is this movie what was meant by this query? Vectors alone say how similar they are, and words
+//! whether they are there; a gate knows both, and how popular a movie is, how it is rated and how old it is.
 
 use super::{movies, world::Outcome};
 use bowerbird::{
@@ -13,6 +13,8 @@ use bowerbird::{
 pub(crate) struct Found {
     /// Vectors alone: AUC over all pairs, NDCG@10 by query.
     pub(crate) vectors: (f64, f64),
+    /// BM25 of title, people (half) and plot (a quarter).
+    pub(crate) words: (f64, f64),
     /// The gate.
     pub(crate) gate: (f64, f64),
     pub(crate) error: f64,
@@ -23,13 +25,19 @@ pub(crate) struct Found {
 pub(crate) fn search(data: &movies::Data, fit: &FitClassifier) -> Outcome<Found> {
     let schema = Schema::new()
         .space("text", movies::DIM as u32, Metric::Cosine)
+        .attr("title", AttrType::Text)
+        .attr("people", AttrType::Text)
+        .attr("plot", AttrType::Text)
         .attr("year", AttrType::Int)
         .event("rate");
     let db = Db::in_memory(schema)?;
     let mut batch = db.batch();
     for movie in &data.movies {
-        batch
-            .put(Item::new(movie.id).vector("text", movie.vector.clone()).attr("year", movie.year));
+        let people = format!("{}, {}", movie.director, movie.actors.join(", "));
+        let plot = format!("{}. {}", movie.genres.join(", "), movie.overview);
+        let item = Item::new(movie.id).vector("text", movie.vector.clone());
+        let item = item.attr("title", movie.title.as_str()).attr("people", people);
+        batch.put(item.attr("plot", plot).attr("year", movie.year));
     }
     batch.commit()?;
     let mut batch = db.batch();
@@ -43,6 +51,9 @@ pub(crate) fn search(data: &movies::Data, fit: &FitClassifier) -> Outcome<Found>
         .query("text")
         .item("text")
         .scalar(Scalar::Similarity { role: Role::Query, space: "text".into() })
+        .scalar(Scalar::Bm25 { attr: "title".into() })
+        .scalar(Scalar::Bm25 { attr: "people".into() })
+        .scalar(Scalar::Bm25 { attr: "plot".into() })
         .scalar(Scalar::Popularity { kinds: rate(), half_life: None })
         .scalar(Scalar::ItemMean { kinds: rate(), prior: 5.0 })
         .scalar(Scalar::Attr { name: "year".into(), otherwise: 1990.0 });
@@ -53,10 +64,8 @@ pub(crate) fn search(data: &movies::Data, fit: &FitClassifier) -> Outcome<Found>
                 keys.iter().map(|key| (key.clone(), bad, 1.0)).collect()
             };
             let pairs = [of(&query.relevant, 0.0), of(&query.irrelevant, 1.0)].concat();
-            lessons.push(
-                &Request::new(1, Timestamp::MAX).query("text", query.vector.clone()),
-                &pairs,
-            )?;
+            let request = Request::new(1, Timestamp::MAX).text(query.text.as_str());
+            lessons.push(&request.query("text", query.vector.clone()), &pairs)?;
         }
         Ok(lessons)
     };
@@ -65,9 +74,17 @@ pub(crate) fn search(data: &movies::Data, fit: &FitClassifier) -> Outcome<Found>
     let fine = |chance: f32| 1.0 - chance;
     let gate: Vec<f32> = classifier.probabilities(test.values())?.into_iter().map(fine).collect();
     let vectors: Vec<f32> = test.values().chunks(test.width()).map(|row| row[0]).collect();
+    let rows = test.values().chunks(test.width());
+    let words: Vec<f32> = rows.map(|row| row[1] + 0.5 * row[2] + 0.25 * row[3]).collect();
     let error = classifier.judge(&test)?.expected_calibration_error;
     let of = |scores: &[f32]| both(scores, &test);
-    Ok(Found { vectors: of(&vectors)?, gate: of(&gate)?, error, pairs: test.len() })
+    Ok(Found {
+        vectors: of(&vectors)?,
+        words: of(&words)?,
+        gate: of(&gate)?,
+        error,
+        pairs: test.len(),
+    })
 }
 
 /// AUC over all pairs, and the mean NDCG@10 of the lists.
