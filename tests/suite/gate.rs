@@ -9,6 +9,7 @@ use bowerbird::{
 use std::path::Path;
 
 #[path = "../../examples/bad_match/ratings.rs"]
+#[allow(dead_code, reason = "the example uses all of it")]
 mod ratings;
 #[path = "../../examples/bad_match/world.rs"]
 #[allow(dead_code, reason = "the example uses all of it")]
@@ -81,7 +82,7 @@ fn shop() -> (Db, Recommender) {
     let stars = Scalar::Attr { name: "stars".into(), otherwise: 0.0 };
     let mut lessons = Lessons::new(Features::new().scalar(stars), &db.snapshot()).unwrap();
     for user in 0..20 {
-        let bad = |id: u64| f32::from(u8::from(id < 20 || (id + user) % 17 == 0));
+        let bad = |id: u64| f32::from(u8::from(id < 20 || (id + user).is_multiple_of(17)));
         let pairs: Vec<(Key, f32, f32)> = (0..40).map(|id| (Key::Id(id), bad(id), 1.0)).collect();
         lessons.push(&Request::new(1, Timestamp(9)).user(user), &pairs).unwrap();
     }

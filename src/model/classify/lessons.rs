@@ -108,7 +108,7 @@ impl Lessons {
         trust: impl Fn(&Teacher) -> f32,
         mut embed: impl FnMut(&str) -> Result<Option<(String, Vec<f32>)>>,
     ) -> Result<()> {
-        let mut requests: BTreeMap<_, (Request, Vec<(Key, f32, f32)>)> = BTreeMap::new();
+        let mut requests: BTreeMap<_, (Request, Vec<Labelled>)> = BTreeMap::new();
         for verdict in labels.verdicts(trust)? {
             let now = as_of.unwrap_or(verdict.at);
             let asker = (verdict.pair.asker(), now);
@@ -158,6 +158,9 @@ impl Lessons {
         rows.weighted(self.weights.clone())?.grouped(self.groups.clone())
     }
 }
+
+/// An item, its label, its weight.
+type Labelled = (Key, f32, f32);
 
 /// What a pair asks; `None` for a query without a vector.
 fn request(

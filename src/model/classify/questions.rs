@@ -131,8 +131,7 @@ impl Questions {
                 for (at, key) in run.candidates.keys().iter().enumerate() {
                     let asker = pair(request, key).asker();
                     let said = known.get(&(asker, key));
-                    let person = |by: &&Teacher| matches!(by, Teacher::Person(_));
-                    if said.is_some_and(|said| said.keys().any(|by| person(by))) {
+                    if said.is_some_and(|said| said.keys().any(is_person)) {
                         continue;
                     }
                     let disagreement = said.map_or(0.0, |said| {
@@ -239,6 +238,10 @@ impl Questions {
         }
         Ok(texts)
     }
+}
+
+fn is_person(by: &&Teacher) -> bool {
+    matches!(by, Teacher::Person(_))
 }
 
 fn pair(request: &Request, item: &Key) -> Pair {
