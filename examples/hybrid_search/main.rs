@@ -120,7 +120,7 @@ fn tuned(snapshot: &Snapshot, queries: &[&Query], way: Way) -> Result<Weights> {
     Ok(at(&best.weights))
 }
 
-fn some_of<'q>(part: Vec<(usize, &'q Query)>, most: usize) -> Vec<&'q Query> {
+fn some_of(part: Vec<(usize, &Query)>, most: usize) -> Vec<&Query> {
     part.into_iter().map(|(_, query)| query).take(most).collect()
 }
 

@@ -9,6 +9,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Grades of phrases, by key, for each search.
 type Grades = BTreeMap<u32, BTreeMap<String, u32>>;
 
+/// Phrases by key, and how often each is there.
+type Texts = BTreeMap<String, (String, i64)>;
+
 pub(crate) fn run(folder: &Path) -> Outcome<Json> {
     let read = |name: &str| {
         let path = folder.join(name);
@@ -79,7 +82,7 @@ fn topics(xml: &str) -> Vec<(u32, String)> {
 }
 
 /// The best grade of each phrase over the parts of a search; phrases by key, and how often each is there.
-fn grades(lines: &str) -> Outcome<(Grades, BTreeMap<String, (String, i64)>)> {
+fn grades(lines: &str) -> Outcome<(Grades, Texts)> {
     let (mut grades, mut texts) = (Grades::new(), BTreeMap::new());
     for line in lines.lines() {
         let mut fields = line.splitn(4, ' ');

@@ -114,7 +114,7 @@ fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
     let kind = SECTIONS[choices.below(SECTIONS.len())];
     let Some(section) = envelope.section(kind) else { return };
     let how = choices.byte();
-    let mut at = choices.below(1 << 16) * section.len() >> 16;
+    let mut at = (choices.below(1 << 16) * section.len()) >> 16;
     at -= at % 4;
     let bytes = match how % 4 {
         0 => choices.bytes(1 + usize::from(how >> 5)),

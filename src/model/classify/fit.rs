@@ -116,6 +116,7 @@ impl FitClassifier {
         Classifier::new(rows.names().to_vec(), scorer, calibration, quality, (notes, how.seed))
     }
 
+    #[cfg_attr(not(feature = "boosting"), expect(unused_variables, reason = "only trees draw"))]
     fn fit(&self, rows: &Rows, seed: u64, progress: &mut Progress<'_>) -> Result<Scorer> {
         progress.check()?;
         match &self.learner {

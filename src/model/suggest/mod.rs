@@ -12,7 +12,7 @@
 //! | `validate` | asking every draft: those that find nothing, or what others find, are dropped |
 //! | `stored` | the database of queries: its schema, its items |
 //! | `wanted`, `leads` | what a user seems to want, and the queries that lead there |
-//! | `suggest` | the recommender to begin with |
+//! | `suggester` | the recommender to begin with |
 //!
 //! The parts are those of Spotify's query recommendation (Lindstrom et al., 2024): candidates from titles,
 //! tags, templates and generated text, ranked for the user, with a share for exploration.
@@ -22,7 +22,7 @@ mod drafts;
 mod leads;
 mod lines;
 mod stored;
-mod suggest;
+mod suggester;
 mod template;
 mod validate;
 mod wanted;
@@ -31,6 +31,6 @@ pub use draft::{Draft, Intent};
 pub use drafts::Drafts;
 pub use leads::LeadsTo;
 pub use stored::schema;
-pub use suggest::Suggest;
+pub use suggester::Suggest;
 pub use validate::{Dropped, Validate, Validated};
 pub use wanted::Wanted;

@@ -72,7 +72,7 @@ impl Typed {
         // The rarest first: what comes later is only asked about its rows.
         known.sort_by_key(|(range, _)| range.end - range.start);
         for (_, at) in known {
-            narrow(words, &mut rows, &[at..at + 1])?;
+            narrow(words, &mut rows, std::slice::from_ref(&(at..at + 1)))?;
         }
         for (word, _) in self.whole.iter().zip(&unknown.whole).filter(|(_, no)| **no) {
             narrow(words, &mut rows, &close(words, word, false)?)?;
