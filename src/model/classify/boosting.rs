@@ -25,7 +25,6 @@ use forust_ml::{GradientBooster, Matrix, objective::ObjectiveType, sampler::Samp
 /// let deep = Boosting { depth: 6, ..Boosting::default() };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Boosting {
     /// How many trees, 1 to 10,000.
     pub trees: usize,
