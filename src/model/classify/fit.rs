@@ -91,7 +91,7 @@ impl FitClassifier {
             return Err(Error::invalid("folds", why));
         }
         rows.check_both(RARER_MIN)?;
-        how.begin(self.folds as u64 as usize + 1)?;
+        how.begin(self.folds + 1)?;
         let fold = self.deal(rows, how.seed);
         let mut margins = vec![0f64; rows.len()];
         for held in 0..self.folds {
