@@ -12,7 +12,10 @@ use super::{
 };
 use bowerbird::{
     AttrType, Db, Item, Metric, Schema, attr, days, hours,
-    model::flow::{Entity, Flow, Neighbours},
+    model::{
+        classify::FitClassifier,
+        flow::{Entity, Flow, Neighbours},
+    },
     ms,
 };
 use std::collections::HashMap;
@@ -142,7 +145,7 @@ pub(crate) fn run(payments: &[Payment], seed: u64) -> Outcome<Found> {
         let some =
             |list: &[usize]| -> Vec<Vec<f32>> { list.iter().map(|at| rows[*at].clone()).collect() };
         let labels: Vec<f32> = train.iter().map(|at| f32::from(u8::from(all[*at].fraud))).collect();
-        let learner = learner::fit(&names, &some(&train), &labels)?;
+        let learner = learner::fit(&FitClassifier::logistic(), &names, &some(&train), &labels)?;
         let scores = learner.probabilities(&some(&test).concat())?;
         Ok(detected(&all, &test, &scores))
     };

@@ -1,4 +1,4 @@
-//! Logistic regression by the library, and its figures.
+//! Logistic regression and trees by the library, and their figures.
 
 use super::Outcome;
 use bowerbird::model::{
@@ -7,9 +7,14 @@ use bowerbird::model::{
 };
 
 /// Learns from rows with labels.
-pub(crate) fn fit(names: &[String], rows: &[Vec<f32>], labels: &[f32]) -> Outcome<Classifier> {
+pub(crate) fn fit(
+    how: &FitClassifier,
+    names: &[String],
+    rows: &[Vec<f32>],
+    labels: &[f32],
+) -> Outcome<Classifier> {
     let rows = Rows::new(names.to_vec(), rows.concat(), labels.to_vec())?;
-    Ok(FitClassifier::logistic().train(&rows, &mut Training::new(7))?)
+    Ok(how.train(&rows, &mut Training::new(7))?)
 }
 
 /// Area under the curve, average precision and calibration of scores.

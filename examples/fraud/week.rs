@@ -9,7 +9,7 @@ use super::{
 use bowerbird::{
     Snapshot, days,
     model::{
-        classify::Classifier,
+        classify::{Classifier, FitClassifier},
         flow::{Entity, Flow, FlowStream},
     },
 };
@@ -44,11 +44,19 @@ pub(crate) fn row(flow: &Flow, payment: &Payment, features: &[f32]) -> Vec<f32> 
     own.into_iter().chain(others.map(|(_, x)| *x)).collect()
 }
 
-/// Figures of the week.
-pub(crate) struct Week {
+/// How well frauds were told.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
     pub(crate) auc: f64,
     pub(crate) average_precision: f64,
     pub(crate) card_precision: f64,
+}
+
+/// Figures of the week.
+pub(crate) struct Week {
+    pub(crate) figures: Figures,
+    /// Those of boosted trees, if they can be trained.
+    pub(crate) trees: Option<Figures>,
     pub(crate) test: usize,
     pub(crate) frauds: usize,
     pub(crate) learner: Classifier,
@@ -85,13 +93,22 @@ pub(crate) fn run(payments: &[Payment], snapshot: &Snapshot) -> Outcome<Week> {
     let labels = |list: &[usize]| -> Vec<f32> {
         list.iter().map(|at| f32::from(u8::from(payments[*at].fraud))).collect()
     };
-    let learner = learner::fit(&names(&flow), &of(&train), &labels(&train))?;
-    let scores = learner.probabilities(&of(&test).concat())?;
-    let quality = learner::judge(&scores, &labels(&test))?;
+    let judged = |how: &FitClassifier| -> Outcome<(Classifier, Figures)> {
+        let learner = learner::fit(how, &names(&flow), &of(&train), &labels(&train))?;
+        let scores = learner.probabilities(&of(&test).concat())?;
+        let quality = learner::judge(&scores, &labels(&test))?;
+        let card_precision = card_precision(payments, &test, &scores);
+        let (auc, average_precision) = (quality.auc, quality.average_precision);
+        Ok((learner, Figures { auc, average_precision, card_precision }))
+    };
+    let (learner, figures) = judged(&FitClassifier::logistic())?;
+    #[cfg(feature = "boosting")]
+    let trees = Some(judged(&FitClassifier::boosting())?.1);
+    #[cfg(not(feature = "boosting"))]
+    let trees = None;
     Ok(Week {
-        auc: quality.auc,
-        average_precision: quality.average_precision,
-        card_precision: card_precision(payments, &test, &scores),
+        figures,
+        trees,
         test: test.len(),
         frauds: test.iter().filter(|at| payments[**at].fraud).count(),
         learner,
