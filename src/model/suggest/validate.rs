@@ -28,11 +28,10 @@ use std::collections::{HashMap, hash_map::Entry};
 /// ```
 /// use bowerbird::{model::suggest::*, recommend::*, *};
 /// # fn main() -> Result<()> {
-/// # let schema = Schema::new().space("text", 1, Metric::Dot).attr("title", AttrType::Text);
-/// # let catalog = Db::in_memory(schema)?;
+/// # let of_items = Schema::new().space("text", 1, Metric::Dot).attr("title", AttrType::Text);
+/// # let queries = Db::in_memory(schema(of_items.find_space("text")?))?;
+/// # let catalog = Db::in_memory(of_items)?;
 /// # catalog.batch().put(Item::new(1u64).attr("title", "Star Wars").vector("text", [1.0])).commit()?;
-/// # let queries = Db::in_memory(schema_of_queries(&catalog)?)?;
-/// # fn schema_of_queries(catalog: &Db) -> Result<Schema> { Ok(schema(catalog.snapshot().schema().find_space("text")?)) }
 /// let drafts = Drafts::new()
 ///     .titles(&catalog.snapshot(), "title")?
 ///     .read(r#"{"query": "films about nothing"}"#)?;
