@@ -95,7 +95,7 @@ impl Suggest {
         self
     }
 
-    /// How many queries each source brings; 200 unless set.
+    /// How many queries each source brings, those near interests a fourth; 200 unless set.
     pub fn limit(mut self, limit: usize) -> Suggest {
         self.limit = limit;
         self
@@ -118,7 +118,8 @@ impl Suggest {
             .summarize(leads.clone())
             .filter(Typed::new(TEXT).forgiving())
             .retrieve(leads)
-            .retrieve(NearInterests::new(space, limit))
+            // A walk for more takes longer than all the rest, and finds what counts little.
+            .retrieve(NearInterests::new(space, limit.div_ceil(4)))
             .retrieve(Highest::new(WEIGHT, limit))
             .retrieve(Popular::new(asked, half_life, limit))
             .score(score)
