@@ -15,24 +15,6 @@ use timing::{Dice, quick};
 
 const DIM: usize = 16;
 
-/// A word, common ones more often, as in texts (Zipf with exponent 1).
-fn word(dice: &mut Dice) -> String {
-    let share = (dice.next() >> 11) as f64 / (1u64 << 53) as f64;
-    let mut rank = (share * 200_000f64.ln()).exp() as u64;
-    let mut word = String::new();
-    for (letters, at) in
-        ["stbcmpadfhlrngeiowkvjuyqxz", "aeioulrnty", "nrstlmdcaeiou"].iter().cycle().zip(0..)
-    {
-        let count = letters.len() as u64;
-        word.push(char::from(letters.as_bytes()[(rank % count) as usize]));
-        rank /= count;
-        if rank == 0 && at > 0 {
-            break;
-        }
-    }
-    word
-}
-
 fn filled(rows: u64, items: u64) -> (tempfile::TempDir, Db) {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Schema::new().space("v", DIM as u32, Metric::Cosine);
@@ -44,7 +26,7 @@ fn filled(rows: u64, items: u64) -> (tempfile::TempDir, Db) {
     for first in (0..rows).step_by(10_000) {
         let mut batch = db.batch();
         for at in first..rows.min(first + 10_000) {
-            let words: Vec<String> = (0..1 + dice.next() % 5).map(|_| word(&mut dice)).collect();
+            let words: Vec<String> = (0..1 + dice.next() % 5).map(|_| dice.word()).collect();
             let about: Vec<String> = (0..5).map(|_| (dice.next() % items).to_string()).collect();
             let kind = if at % 3 == 0 { "known" } else { "exploratory" };
             let weight = (1e6 / (1.0 + (dice.next() % rows) as f64)).ln_1p();
@@ -80,7 +62,7 @@ fn main() {
         let wanted = Wanted::items(items.collect::<Vec<_>>());
         let wanted = wanted.interest(Interest::new("v", dice.vector(DIM), 1.0));
         let recommender = suggest.recommender(&Arc::new(wanted));
-        let text = [word(&mut dice), word(&mut dice)].join(" ");
+        let text = [dice.word(), dice.word()].join(" ");
         for end in 0..=text.len() {
             let request = Request::new(8, Timestamp(0)).text(&text[..end]);
             let start = Instant::now();

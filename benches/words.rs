@@ -1,7 +1,7 @@
 //! Full text over 1,000,000 short texts: BM25, prefixes, hybrid; how long a file of words takes to make.
 //!
 //! `cargo bench --bench words`. Answers are checked against reading every text before they are timed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::disallowed_methods)] // It looks at sizes of files.
 
 mod timing;
 
@@ -13,30 +13,10 @@ use std::{
 use timing::{Dice, quick};
 
 const DIM: usize = 32;
-const VOCABULARY: u64 = 200_000;
-
-/// A word, common ones more often, as in texts (Zipf with exponent 1).
-fn word(dice: &mut Dice) -> String {
-    let share = (dice.next() >> 11) as f64 / (1u64 << 53) as f64;
-    let mut rank = (share * (VOCABULARY as f64).ln()).exp() as u64;
-    let mut word = String::new();
-    // Letters from the rank, so that words share beginnings.
-    for (letters, at) in
-        ["stbcmpadfhlrngeiowkvjuyqxz", "aeioulrnty", "nrstlmdcaeiou"].iter().cycle().zip(0..)
-    {
-        let count = letters.len() as u64;
-        word.push(char::from(letters.as_bytes()[(rank % count) as usize]));
-        rank /= count;
-        if rank == 0 && at > 0 {
-            return word;
-        }
-    }
-    word
-}
 
 fn text(dice: &mut Dice) -> String {
     let words = 2 + dice.next() % 6;
-    (0..words).map(|_| word(dice)).collect::<Vec<_>>().join(" ")
+    (0..words).map(|_| dice.word()).collect::<Vec<_>>().join(" ")
 }
 
 fn filled(rows: u64) -> (tempfile::TempDir, Db) {
@@ -61,6 +41,15 @@ fn filled(rows: u64) -> (tempfile::TempDir, Db) {
     }
     db.compact().unwrap();
     (folder, db)
+}
+
+/// Bytes of all files of words.
+fn lists(folder: &tempfile::TempDir) -> u64 {
+    let files = std::fs::read_dir(folder.path().join("db/derived")).unwrap();
+    let words = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension() == Some("words".as_ref()));
+    words.map(|path| path.metadata().unwrap().len()).sum()
 }
 
 /// Median and 99th percentile of one call per question.
@@ -95,13 +84,13 @@ fn check(snapshot: &Snapshot, rows: u64, typed: &str) {
 fn main() {
     let rows = if quick() { 5_000 } else { 1_000_000 };
     let count = if quick() { 100 } else { 2_000 };
-    let (_folder, db) = filled(rows);
+    let (folder, db) = filled(rows);
     let mut start = Instant::now();
     while let Some(chore) = db.maintain().unwrap() {
         println!("{chore:?} in {:?}", start.elapsed());
         start = Instant::now();
     }
-    println!("{rows} texts of 2 to 7 words\n");
+    println!("{rows} texts of 2 to 7 words; their lists take {} MB\n", lists(&folder) / 1_000_000);
     let snapshot = db.snapshot();
     let mut dice = Dice(2);
     let questions: Vec<String> = (0..count).map(|_| text(&mut dice)).collect();

@@ -176,3 +176,9 @@ pub struct Addr {
     /// Which row of it.
     pub row: Row,
 }
+
+/// A hash that is the same on every machine and in every version (FNV-1a).
+pub(crate) fn fnv(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+}

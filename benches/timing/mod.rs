@@ -52,6 +52,24 @@ impl Dice {
         (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
+    /// A word of a vocabulary of 200,000, common ones more often, as in texts (Zipf with exponent 1). Words
+    /// share beginnings.
+    pub fn word(&mut self) -> String {
+        let share = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let mut rank = (share * 200_000f64.ln()).exp() as u64;
+        let mut word = String::new();
+        let letters = ["stbcmpadfhlrngeiowkvjuyqxz", "aeioulrnty", "nrstlmdcaeiou"];
+        for (letters, at) in letters.iter().cycle().zip(0..) {
+            let count = letters.len() as u64;
+            word.push(char::from(letters.as_bytes()[(rank % count) as usize]));
+            rank /= count;
+            if rank == 0 && at > 0 {
+                break;
+            }
+        }
+        word
+    }
+
     pub fn vector(&mut self, dim: usize) -> Vec<f32> {
         (0..dim).map(|_| self.unit()).collect()
     }

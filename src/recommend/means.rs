@@ -1,8 +1,7 @@
-//! Means: how what was valued was valued, by item, by user and by what items have in common.
+//! Means: how items are valued, and how users value.
 
 use crate::{
     error::{Error, Result},
-    item::Value,
     key::{Key, Timestamp},
     recommend::{
         Candidates, Context, Score,
@@ -89,17 +88,17 @@ impl Sums {
     }
 }
 
-fn add(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+pub(super) fn add(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     (a.0 + b.0, a.1 + b.1)
 }
 
 /// The mean, pulled towards `mean` as if `prior` more values had been that.
-fn shrunk((sum, count): (f64, f64), prior: f64, mean: f64) -> f64 {
+pub(super) fn shrunk((sum, count): (f64, f64), prior: f64, mean: f64) -> f64 {
     let all = count + prior;
     if all > 0.0 { (sum + prior * mean) / all } else { mean }
 }
 
-fn kinds_of(cx: &Context<'_>, kinds: &[String]) -> Result<Vec<u8>> {
+pub(super) fn kinds_of(cx: &Context<'_>, kinds: &[String]) -> Result<Vec<u8>> {
     let mut numbers = kinds
         .iter()
         .map(|kind| cx.snapshot.schema().find_event(kind))
@@ -109,7 +108,7 @@ fn kinds_of(cx: &Context<'_>, kinds: &[String]) -> Result<Vec<u8>> {
     Ok(numbers)
 }
 
-fn check_prior(name: &str, prior: f32) -> Result<f64> {
+pub(super) fn check_prior(name: &str, prior: f32) -> Result<f64> {
     match prior.is_finite() && prior >= 0.0 {
         true => Ok(f64::from(prior)),
         false => {
@@ -188,125 +187,12 @@ impl Score for UserMean {
     }
 }
 
-/// How much better than their mean, or worse, the user valued items that share tags with a candidate: the
-/// mean over its tags, each pulled towards 0 as if `prior` more values had been as the mean is.
-///
-/// ```
-/// let genres = bowerbird::recommend::TagAffinity::new("genre", ["rate"], 5.0);
-/// ```
-#[derive(Clone, Debug)]
-pub struct TagAffinity {
-    attr: String,
-    kinds: Vec<String>,
-    prior: f32,
-}
-
-impl TagAffinity {
-    /// By the tags of an attribute, and the values of events of these kinds; none means all.
-    pub fn new<'k>(
-        attr: &str,
-        kinds: impl IntoIterator<Item = &'k str>,
-        prior: f32,
-    ) -> TagAffinity {
-        let kinds = kinds.into_iter().map(str::to_owned).collect();
-        TagAffinity { attr: attr.into(), kinds, prior }
-    }
-}
-
-impl Score for TagAffinity {
-    fn name(&self) -> String {
-        format!("TagAffinity({}, {})", self.attr, self.kinds.join(", "))
-    }
-
-    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
-        let prior = check_prior("TagAffinity", self.prior)?;
-        let kinds = kinds_of(cx, &self.kinds)?;
-        let all: Vec<(&Key, f64)> = valued(cx, &kinds).collect();
-        let mean = all.iter().map(|(_, value)| value).sum::<f64>() / all.len().max(1) as f64;
-        let mut by_tag: HashMap<String, (f64, f64)> = HashMap::new();
-        for (key, value) in &all {
-            for tag in tags_of(cx, key, &self.attr)? {
-                let sum = by_tag.entry(tag).or_default();
-                *sum = add(*sum, (value - mean, 1.0));
-            }
-        }
-        over_tags(cx, (candidates, &self.attr), scores, |tag| {
-            by_tag.get(tag).map_or(0.0, |sum| shrunk(*sum, prior, 0.0))
-        })
-    }
-}
-
-/// Which share of the items of the user's history has the tags of a candidate: the mean over its tags; 0
-/// without a history.
-///
-/// ```
-/// let familiar = bowerbird::recommend::TagShare::new("genre");
-/// ```
-#[derive(Clone, Debug)]
-pub struct TagShare {
-    attr: String,
-}
-
-impl TagShare {
-    /// By the tags of an attribute.
-    pub fn new(attr: &str) -> TagShare {
-        TagShare { attr: attr.into() }
-    }
-}
-
-impl Score for TagShare {
-    fn name(&self) -> String {
-        format!("TagShare({})", self.attr)
-    }
-
-    fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
-        let mut by_tag: HashMap<String, f64> = HashMap::new();
-        for deed in &cx.history.deeds {
-            for tag in tags_of(cx, &deed.item, &self.attr)? {
-                *by_tag.entry(tag).or_default() += 1.0;
-            }
-        }
-        let all = cx.history.deeds.len().max(1) as f64;
-        over_tags(cx, (candidates, &self.attr), scores, |tag| {
-            by_tag.get(tag).copied().unwrap_or_default() / all
-        })
-    }
-}
-
 /// The events of the history that have a value, of these kinds.
-fn valued<'c>(cx: &'c Context<'_>, kinds: &'c [u8]) -> impl Iterator<Item = (&'c Key, f64)> {
+pub(super) fn valued<'c>(
+    cx: &'c Context<'_>,
+    kinds: &'c [u8],
+) -> impl Iterator<Item = (&'c Key, f64)> {
     let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
     let deeds = cx.history.deeds.iter().filter(move |deed| counts(deed.kind));
     deeds.filter_map(|deed| Some((&deed.item, f64::from(deed.value?))))
-}
-
-/// Writes the mean of what is said of the tags of each candidate; 0 for one without tags.
-fn over_tags(
-    cx: &Context<'_>,
-    (candidates, attr): (&Candidates, &str),
-    scores: &mut [f32],
-    of_tag: impl Fn(&str) -> f64,
-) -> Result<()> {
-    for (score, addr) in scores.iter_mut().zip(candidates.addrs()) {
-        let tags = tags(attr, cx.snapshot.value(*addr, attr)?)?;
-        let sum: f64 = tags.iter().map(|tag| of_tag(tag)).sum();
-        *score = (sum / tags.len().max(1) as f64) as f32;
-    }
-    Ok(())
-}
-
-fn tags_of(cx: &Context<'_>, key: &Key, attr: &str) -> Result<Vec<String>> {
-    match cx.snapshot.find(key)? {
-        Some(addr) => tags(attr, cx.snapshot.value(addr, attr)?),
-        None => Ok(Vec::new()),
-    }
-}
-
-fn tags(attr: &str, value: Option<Value>) -> Result<Vec<String>> {
-    match value {
-        Some(Value::Text(tag)) => Ok(vec![tag]),
-        Some(Value::Tags(tags)) => Ok(tags),
-        Some(_) => Err(Error::invalid(format!("attribute {attr:?}"), "has no tags")),
-        None => Ok(Vec::new()),
-    }
 }

@@ -1,8 +1,8 @@
 //! The operator family: Summarize, Filter, Retrieve, Screen, Score, Select.
 //!
 //! One verb each, and the law of each is in its signature: a filter gets a set that only shrinks, a
-//! retriever can only offer what is allowed, a screen can only drop what was found, a scorer gets numbers to change and nothing to drop, a
-//! selector returns places in an order and so cannot invent. A [`Recommender`] is a list of operators;
+//! retriever can only offer what is allowed, a screen can only drop what was found, a scorer gets numbers to
+//! change and nothing to drop, a selector returns places in an order and so cannot invent. A [`Recommender`] is a list of operators;
 //! running it on a [`Snapshot`] gives a [`Slate`], which says where each item came from.
 //!
 //! ```
@@ -32,6 +32,8 @@
 //! and equal ones are ordered by key (V8); the same snapshot and request give the same slate (V9).
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
+mod affinity;
+mod background;
 mod boosted;
 mod candidates;
 mod counts;
@@ -60,6 +62,8 @@ mod summarize;
 mod tune;
 mod words;
 
+pub use affinity::{TagAffinity, TagShare};
+pub use background::Background;
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Chosen, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
@@ -71,12 +75,11 @@ pub use explore::{Arm, Bandit, Deal, EpsilonGreedy, Explore, LinUcb, Rewards, Th
 pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
-pub use means::{ItemMean, TagAffinity, TagShare, UserMean};
+pub use means::{ItemMean, UserMean};
 pub use numbers::{Highest, NumberOf};
 pub use profiles::{Comparison, Profiles};
 pub use recommender::Recommender;
-pub(crate) use relevance::drop_worst;
-pub use relevance::{Background, MinRelevance, Relevance};
+pub use relevance::{MinRelevance, Relevance};
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub(crate) use score::source_named;

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    key::UserId,
+    key::{UserId, fnv},
     limits::{LIMIT_MAX, NAME_BYTES_MAX},
     recommend::{
         Recommender, Request, Slate,
@@ -132,10 +132,8 @@ impl Profiles {
 
     /// The bucket of a user, 0 to 9,999.
     pub fn bucket(&self, user: UserId) -> usize {
-        // FNV-1a over the salt and its end, then a mix of all bits with the user's number.
-        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        let salted = self.salt.bytes().chain([0xff]).fold(0xcbf2_9ce4_8422_2325, fnv);
-        let mut state = salted;
+        // The salt and its end, then a mix of all bits with the user's number.
+        let mut state = fnv(self.salt.bytes().chain([0xff]));
         let mut state = splitmix(&mut state) ^ user.0;
         ((u128::from(splitmix(&mut state)) * BUCKETS as u128) >> 64) as usize
     }

@@ -70,6 +70,25 @@ impl Kept {
         self.spared += count;
     }
 
+    /// Drops what is `bad`, but leaves so many, the least bad by `badness`, equal ones by key.
+    pub(crate) fn drop_worst(
+        &mut self,
+        candidates: &Candidates,
+        least: usize,
+        bad: impl Fn(&usize) -> bool,
+        badness: impl Fn(usize) -> f32,
+    ) {
+        let here: Vec<usize> = (0..candidates.len()).filter(|at| self.contains(*at)).collect();
+        let (mut dropped, good): (Vec<usize>, Vec<usize>) = here.into_iter().partition(bad);
+        let spared = least.saturating_sub(good.len()).min(dropped.len());
+        let keys = candidates.keys();
+        dropped.sort_by(|a, b| {
+            badness(*a).total_cmp(&badness(*b)).then_with(|| keys[*a].cmp(&keys[*b]))
+        });
+        dropped.iter().skip(spared).for_each(|at| self.drop(*at));
+        self.spare(spared);
+    }
+
     /// Whether a candidate is still there.
     pub fn contains(&self, candidate: usize) -> bool {
         self.keep.get(candidate).copied().unwrap_or(false)

@@ -27,7 +27,7 @@ pub struct Share {
 }
 
 /// What the lot of rounding is drawn for, apart from what others draw.
-const ROUNDING: u64 = 3;
+const ROUNDING: u64 = 5;
 
 impl Share {
     /// A share in 0..=1 for items whose tag is `value`, or among whose tags it is.

@@ -230,29 +230,23 @@ impl<'s> Leg<'s> {
         mine.filter = std::mem::take(&mut mine.filter) & by.filter.clone();
         mine.within.extend(&by.within);
         mine.without.extend(&by.without);
+        mine.exclude.extend(by.exclude.iter().cloned());
         self
     }
 
     /// Its best, among some items if so told; those are scored exactly.
     fn run(&self, limit: usize, within: Option<&Selection>) -> Result<Vec<Hit>> {
-        let snapshot = match self {
-            Leg::Matching(question) => question.snapshot,
-            Leg::Near(question) => question.snapshot,
+        let (snapshot, knobs) = match self {
+            Leg::Matching(question) => (question.snapshot, &question.knobs),
+            Leg::Near(question) => (question.snapshot, &question.knobs),
         };
-        let mut knobs = match self {
-            Leg::Matching(question) => question.knobs.clone(),
-            Leg::Near(question) => question.knobs.clone(),
-        };
-        knobs.limit = limit;
-        if within.is_some() {
+        let mut knobs = Knobs { limit, ..knobs.clone() };
+        if let Some(within) = within {
             knobs.depth = nearest::Depth::Exact;
+            knobs.within.push(within);
         }
         knobs.check()?;
-        let mut sieves = knobs.sieves(snapshot)?;
-        if let Some(within) = within {
-            let rows = within.rows(snapshot)?;
-            sieves.iter_mut().zip(rows).for_each(|(sieve, rows)| sieve.keep_in(rows));
-        }
+        let sieves = knobs.sieves(snapshot)?;
         match self {
             Leg::Matching(question) => question.search(&sieves, limit),
             Leg::Near(question) => question.search_as(&sieves, &knobs),

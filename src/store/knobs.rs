@@ -106,6 +106,13 @@ macro_rules! narrowing {
                 self
             }
 
+            /// Not these items. For thousands of them, or again and again for the same, make a selection and
+            /// search `without` it.
+            pub fn exclude(mut self, keys: impl IntoIterator<Item = $crate::Key>) -> Self {
+                self.knobs.exclude.extend(keys);
+                self
+            }
+
             /// Only items of a selection of this snapshot; several calls mean all of them.
             pub fn within(mut self, selection: &'s $crate::Selection) -> Self {
                 self.knobs.within.push(selection);

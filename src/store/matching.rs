@@ -2,7 +2,6 @@
 
 use crate::{
     error::{Error, Result},
-    key::Key,
     limits::{TERMS_MAX, TEXT_BYTES_MAX, WORDS_MAX},
     search::{
         top::Top,
@@ -69,8 +68,8 @@ impl Snapshot {
     /// Errors of the arguments are reported by `run`: `NotFound` for the attribute, `Invalid` for one
     /// that is no [`AttrType::Text`](crate::AttrType::Text), and for a text that is too long.
     pub fn matching(&self, attr: &str, text: &str) -> Matching<'_> {
-        // A text that is too long is not copied, but its length is remembered.
-        let kept = text.len().min(text.floor_char_boundary(TEXT_BYTES_MAX + 4));
+        // Of a text that is too long no more is copied than it takes to refuse it.
+        let kept = text.floor_char_boundary(TEXT_BYTES_MAX + 4);
         Matching {
             snapshot: self,
             text: text[..kept].to_owned(),
@@ -104,15 +103,26 @@ impl Snapshot {
     /// # Errors
     /// As for [`Snapshot::matching`].
     pub fn select_typed(&self, attr: &str, text: &str) -> Result<Selection> {
-        Ok(Selection::of(self, self.typed_rows(attr, text, false)?))
+        let nothing = || vec![Bits::default(); self.version.parts.len()];
+        let rows = self.typed_rows(attr, text, false)?;
+        Ok(Selection::of(self, rows.unwrap_or_else(nothing)))
     }
 
-    /// The same as rows of each part. If forgiving, words close to one that no item has will do.
-    pub(crate) fn typed_rows(&self, attr: &str, text: &str, forgiving: bool) -> Result<Vec<Bits>> {
+    /// The same as rows of each part; `None` if no word was typed. If forgiving, words close to one that
+    /// no item has will do.
+    pub(crate) fn typed_rows(
+        &self,
+        attr: &str,
+        text: &str,
+        forgiving: bool,
+    ) -> Result<Option<Vec<Bits>>> {
         let attr = self.text_attr(attr)?;
         check_text(text)?;
         let typed = Typed::new(text);
         check_words(typed.whole.len())?;
+        if typed.is_empty() {
+            return Ok(None);
+        }
         let parts = &self.version.parts;
         let words = parts.iter().map(|part| part.words(attr)).collect::<Result<Vec<_>>>()?;
         let unknown = match forgiving {
@@ -120,14 +130,14 @@ impl Snapshot {
             false => typed.exactly(),
         };
         let rows = |(part, words): (&Part, &Option<Arc<Words>>)| match words {
-            Some(words) if !typed.is_empty() => {
+            Some(words) => {
                 let mut rows = typed.rows(words, &unknown)?;
                 part.dead.rows.iter().for_each(|row| rows.remove(row));
                 Ok(rows)
             }
-            _ => Ok(Bits::default()),
+            None => Ok(Bits::default()),
         };
-        parts.iter().zip(&words).map(rows).collect()
+        parts.iter().zip(&words).map(rows).collect::<Result<_>>().map(Some)
     }
 }
 
@@ -151,11 +161,16 @@ fn check_words(words: usize) -> Result<()> {
     }
 }
 
-/// An attribute that is asked, its words in every part, and what they add up to.
+/// An attribute that is asked, in every part.
 struct Field {
-    weight: f64,
     parts: Vec<Option<Arc<Words>>>,
-    totals: Totals,
+    /// By part, where each of the words is.
+    places: Vec<Vec<Option<u32>>>,
+    /// What each word is to count: its idf over the living items, times how often it is asked for, times
+    /// the attribute's weight.
+    weights: Vec<f64>,
+    /// How many words a text has on average.
+    average: f64,
 }
 
 /// A distinct word of the question, and how often it is there.
@@ -182,12 +197,6 @@ impl<'s> Matching<'s> {
         self
     }
 
-    /// Not these items.
-    pub fn exclude(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
-        self.knobs.exclude.extend(keys);
-        self
-    }
-
     /// Searches with this many threads, which share the parts of the database; 1 unless set. The answer is
     /// the same.
     pub fn threads(mut self, threads: usize) -> Self {
@@ -206,12 +215,10 @@ impl<'s> Matching<'s> {
     pub(crate) fn search(&self, sieves: &[Sieve<'_>], limit: usize) -> Result<Vec<Hit>> {
         self.check()?;
         let words = self.words()?;
-        let fields = self.attrs.iter().map(|(attr, weight)| self.field(attr, *weight));
+        let fields = self.attrs.iter().map(|(attr, weight)| self.field(attr, *weight, &words));
         let fields: Vec<Field> = fields.collect::<Result<_>>()?;
-        let weights: Vec<Vec<f64>> =
-            fields.iter().map(|field| self.weights(field, &words)).collect::<Result<_>>()?;
         let work = |at: usize| {
-            let clauses = clauses(at, &fields, &words, &weights)?;
+            let clauses = clauses(at, &fields, words.len());
             let (mut top, sieve) = (Top::new(limit), &sieves[at]);
             let all_of = self.every.then_some(words.len());
             score::score(&clauses, self.how, all_of, |row, sum| {
@@ -267,55 +274,50 @@ impl<'s> Matching<'s> {
         Ok(words)
     }
 
-    fn field(&self, attr: &str, weight: f32) -> Result<Field> {
+    fn field(&self, attr: &str, weight: f32, words: &[Word]) -> Result<Field> {
         let (attr, all) = (self.snapshot.text_attr(attr)?, &self.snapshot.version.parts);
-        let mut field = Field { weight: weight.into(), parts: vec![], totals: Totals::default() };
+        let (mut parts, mut places) = (Vec::with_capacity(all.len()), Vec::new());
+        let (mut totals, mut frequencies) = (Totals::default(), vec![0u64; words.len()]);
         for part in all {
-            let words = part.words(attr)?;
-            if let Some(words) = &words {
-                let totals = words.totals(&part.dead.rows)?;
-                field.totals.texts += totals.texts;
-                field.totals.words += totals.words;
-            }
-            field.parts.push(words);
-        }
-        Ok(field)
-    }
-
-    /// What each word is to count in an attribute: its idf over the living items, times how often it
-    /// is asked for, times the attribute's weight.
-    fn weights(&self, field: &Field, words: &[Word]) -> Result<Vec<f64>> {
-        let weight = |(word, times): &Word| {
-            let mut frequency = 0;
-            for (part, lists) in self.snapshot.version.parts.iter().zip(&field.parts) {
-                let Some(lists) = lists else { continue };
-                let Some(at) = lists.find(word)? else { continue };
+            let mut here = vec![None; words.len()];
+            let lists = part.words(attr)?;
+            if let Some(lists) = &lists {
+                let of_part = lists.totals(&part.dead.rows)?;
+                totals.texts += of_part.texts;
+                totals.words += of_part.words;
                 let dead = (!part.dead.rows.is_empty()).then(|| part.dead.bits());
-                frequency += lists.frequency(at, dead)?;
+                for (number, (word, _)) in words.iter().enumerate() {
+                    here[number] = lists.find(word)?;
+                    if let Some(at) = here[number] {
+                        frequencies[number] += lists.frequency(at, dead)?;
+                    }
+                }
             }
-            let (texts, frequency) = (field.totals.texts as f64, frequency as f64);
-            let idf = (1.0 + (texts - frequency + 0.5).max(0.0) / (frequency + 0.5)).ln();
-            Ok(idf * times * field.weight)
-        };
-        words.iter().map(weight).collect()
+            parts.push(lists);
+            places.push(here);
+        }
+        let texts = totals.texts as f64;
+        let idf =
+            |frequency: f64| (1.0 + (texts - frequency + 0.5).max(0.0) / (frequency + 0.5)).ln();
+        let asked = words.iter().zip(&frequencies);
+        let weights = asked
+            .map(|((_, times), frequency)| idf(*frequency as f64) * times * f64::from(weight))
+            .collect();
+        let average = totals.words as f64 / totals.texts.max(1) as f64;
+        Ok(Field { parts, places, weights, average })
     }
 }
 
-/// What is asked of one part.
-fn clauses<'f>(
-    part: usize,
-    fields: &'f [Field],
-    words: &[Word],
-    weights: &[Vec<f64>],
-) -> Result<Vec<Clause<'f>>> {
+/// What is asked of one part, word by word.
+fn clauses(part: usize, fields: &[Field], words: usize) -> Vec<Clause<'_>> {
     let mut clauses = Vec::new();
-    for (number, (word, _)) in words.iter().enumerate() {
-        for (field, weights) in fields.iter().zip(weights) {
-            let Some(words) = &field.parts[part] else { continue };
-            let Some(at) = words.find(word)? else { continue };
-            let average = field.totals.words as f64 / field.totals.texts.max(1) as f64;
-            clauses.push(Clause { words, at, word: number, weight: weights[number], average });
+    for word in 0..words {
+        for field in fields {
+            if let (Some(words), Some(at)) = (&field.parts[part], field.places[part][word]) {
+                let (weight, average) = (field.weights[word], field.average);
+                clauses.push(Clause { words, at, word, weight, average });
+            }
         }
     }
-    Ok(clauses)
+    clauses
 }

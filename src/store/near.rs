@@ -231,13 +231,6 @@ impl Near<'_> {
         self
     }
 
-    /// Not these items. For thousands of them, or again and again for the same, see
-    /// [`Near::without`].
-    pub fn exclude(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
-        self.knobs.exclude.extend(keys);
-        self
-    }
-
     /// Searches with this many threads; 1 unless set. The answer is the same.
     ///
     /// Scans are shared among threads, and so are the parts of a database; a walk is not.

@@ -402,3 +402,53 @@ fn labels_become_lessons() {
     let previous = Features::new().scalar(Scalar::Previous);
     assert!(Lessons::new(previous, &db.snapshot()).is_err());
 }
+
+/// Goal: a query that is only a text teaches what looks at words, as it will be served; and is asked about.
+#[test]
+fn texts_of_queries_are_kept() {
+    let schema = Schema::new().attr("title", AttrType::Text).attr("asked", AttrType::Int);
+    let db = Db::in_memory(schema).unwrap();
+    let (mut batch, mut lines) = (db.batch(), Vec::new());
+    for id in 0..80u64 {
+        let title = if id % 3 == 0 { "a film about bees" } else { "a film about trees" };
+        batch.put(Item::new(id).attr("title", title).attr("asked", id as i64));
+        lines.push(format!(
+            r#"{{"query":{{"text":"bees"}},"item":{id},"label":{},"by":{{"model":"m","prompt":"a"}},"at":{id}}}"#,
+            u8::from(id % 3 != 0)
+        ));
+    }
+    batch.commit().unwrap();
+    let mut labels = Labels::read(&lines.join("\n")).unwrap();
+    let features = Features::new().scalar(Scalar::Bm25 { attr: "title".into() });
+    let mut lessons = Lessons::new(features, &db.snapshot()).unwrap();
+    lessons.add(&labels, Some(Timestamp(99)), |_| 1.0, |_| Ok(None)).unwrap();
+    assert_eq!((lessons.len(), lessons.passed_over()), (80, 0));
+    let rows = lessons.rows().unwrap();
+    for at in 0..rows.len() {
+        let found = rows.row(at).unwrap()[0] > 0.0;
+        assert_eq!(found, rows.labels()[at] == 0.0, "row {at}");
+    }
+
+    let gate = GateModel::new(lessons.features().clone(), single(&rows)).unwrap();
+    let version = db.publish("bad", &gate, gate.provenance(db.snapshot().seq())).unwrap();
+    db.activate("bad", version).unwrap();
+    let shown = Recommender::new().retrieve(Highest::new("asked", 80));
+    let request = Request::new(9, Timestamp(99)).text("bees");
+    let asked = Questions::new(3)
+        .ask(&db.snapshot(), (&Gate::by("bad"), &shown), &[request], &labels)
+        .unwrap();
+    assert_eq!(asked.lines().count(), 3);
+    assert!(asked.lines().all(|line| line.contains(r#""query":{"text":"bees"}"#)), "{asked}");
+
+    // What is there already is merged once, whole or not at all.
+    let same = labels.clone();
+    assert_eq!(labels.merge(same).unwrap(), 80);
+    assert_eq!(labels.len(), 80);
+}
+
+/// A classifier of one column, from rows as they are and once more for other groups.
+fn single(rows: &Rows) -> Classifier {
+    let values = rows.values().repeat(2);
+    let rows = Rows::new(rows.names().to_vec(), values, rows.labels().repeat(2)).unwrap();
+    FitClassifier::logistic().train(&rows, &mut Training::new(1)).unwrap()
+}

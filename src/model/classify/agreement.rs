@@ -1,6 +1,9 @@
 //! Agreement: how far teachers say the same, before anything learns from them.
 
-use super::labels::{Label, Labels, Teacher};
+use super::{
+    labels::{Label, Labels},
+    teacher::Teacher,
+};
 use std::{collections::BTreeMap, fmt};
 
 /// How far one teacher says what another says, on the pairs that both have labelled.
@@ -54,10 +57,9 @@ impl Agreement {
             let place = usize::from(!a) * 2 + usize::from(!b);
             counts.entry((teacher, truth)).or_default()[place] += 1;
         };
-        let mut persons = labels.all().iter().map(|label| &label.by);
-        let person = |by: &&Teacher| matches!(by, Teacher::Person(_));
-        let first = persons.clone().find(person);
-        let several = persons.any(|by| person(&by) && Some(by) != first);
+        let mut persons = labels.all().iter().map(|label| &label.by).filter(|by| by.is_person());
+        let first = persons.next();
+        let several = persons.any(|by| Some(by) != first);
         for teachers in labels.latest().values() {
             // Persons come before models, and names in their order.
             let all: Vec<(&&Teacher, &&Label)> = teachers.iter().collect();
@@ -68,7 +70,7 @@ impl Agreement {
                 }
             }
             let (persons, models): (Vec<_>, Vec<_>) =
-                all.iter().partition(|(teacher, _)| matches!(teacher, Teacher::Person(_)));
+                all.iter().partition(|(teacher, _)| teacher.is_person());
             let yes = persons.iter().filter(|(_, label)| label.is_yes()).count();
             // Where they are divided, people say nothing.
             if several && !persons.is_empty() && yes * 2 != persons.len() {

@@ -51,25 +51,18 @@ impl Scorer {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classifier {
+    card: Card,
+}
+
+/// What it consists of, as it is saved; FORMAT.md chapter 8.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Card {
     names: Vec<String>,
     scorer: Scorer,
     calibration: Calibration,
     /// What is added to the log-odds of probabilities, where another share of yes is expected.
     shift: f64,
     /// The share of yes that it was calibrated on.
-    share: f64,
-    quality: Quality,
-    notes: Vec<(String, String)>,
-    seed: u64,
-}
-
-/// What is saved; FORMAT.md chapter 8.
-#[derive(Serialize, Deserialize)]
-struct Card {
-    names: Vec<String>,
-    scorer: Scorer,
-    calibration: Calibration,
-    shift: f64,
     share: f64,
     quality: Quality,
     notes: Vec<(String, String)>,
@@ -100,22 +93,23 @@ impl Classifier {
             return refuse("has a calibration that gives no probabilities");
         }
         let (shift, share) = (0.0, quality.share);
-        Ok(Classifier { names, scorer, calibration, shift, share, quality, notes, seed })
+        let card = Card { names, scorer, calibration, shift, share, quality, notes, seed };
+        Ok(Classifier { card })
     }
 
     /// The names of the columns, in the order of a row.
     pub fn names(&self) -> &[String] {
-        &self.names
+        &self.card.names
     }
 
     /// How good it was on rows that it had not learned from, when it was trained.
     pub fn quality(&self) -> &Quality {
-        &self.quality
+        &self.card.quality
     }
 
     /// How many trees it has; `None` of a logistic regression.
     pub fn trees(&self) -> Option<usize> {
-        match &self.scorer {
+        match &self.card.scorer {
             Scorer::Linear(_) => None,
             Scorer::Trees(trees) => Some(trees.len()),
         }
@@ -135,7 +129,7 @@ impl Classifier {
     /// # Errors
     /// As for [`Classifier::probability`].
     pub fn probabilities(&self, rows: &[f32]) -> Result<Vec<f32>> {
-        let width = self.names.len();
+        let width = self.card.names.len();
         if !rows.len().is_multiple_of(width) {
             let why = format!("have {} values, which is no multiple of {width}", rows.len());
             return Err(Error::invalid("rows to classify", why));
@@ -160,14 +154,14 @@ impl Classifier {
     pub fn calibrated(mut self, how: Calibrate, rows: &Rows) -> Result<Classifier> {
         self.check_columns(rows)?;
         rows.check_both(30)?;
-        let width = self.names.len();
+        let width = self.card.names.len();
         let margins: Vec<f64> =
-            rows.values().chunks_exact(width).map(|row| self.scorer.margin(row)).collect();
-        self.calibration = Calibration::fit(how, &held(rows, &margins, |_| true))?;
+            rows.values().chunks_exact(width).map(|row| self.card.scorer.margin(row)).collect();
+        self.card.calibration = Calibration::fit(how, &held(rows, &margins, |_| true))?;
         let all: f64 = rows.weights().iter().map(|w| f64::from(*w)).sum();
         let yes =
             rows.labels().iter().zip(rows.weights()).map(|(y, w)| f64::from(*y) * f64::from(*w));
-        (self.share, self.shift) = (yes.sum::<f64>() / all, 0.0);
+        (self.card.share, self.card.shift) = (yes.sum::<f64>() / all, 0.0);
         Ok(self)
     }
 
@@ -191,18 +185,19 @@ impl Classifier {
             return Err(Error::invalid("expected share of yes", why));
         }
         let odds = |share: f64| (share / (1.0 - share)).ln();
-        self.shift = odds(share) - odds(self.share.clamp(1e-9, 1.0 - 1e-9));
+        self.card.shift = odds(share) - odds(self.card.share.clamp(1e-9, 1.0 - 1e-9));
         Ok(self)
     }
 
     /// How much each column matters, the largest first: of a logistic regression, the size of its weight
     /// for values of deviation 1; of trees, by how much its splits made the loss smaller.
     pub fn importance(&self) -> Vec<(&str, f64)> {
-        let sizes: Vec<f64> = match &self.scorer {
+        let sizes: Vec<f64> = match &self.card.scorer {
             Scorer::Linear(linear) => linear.weights().iter().map(|w| w.abs()).collect(),
             Scorer::Trees(trees) => trees.gains().to_vec(),
         };
-        let mut all: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(sizes).collect();
+        let mut all: Vec<(&str, f64)> =
+            self.card.names.iter().map(String::as_str).zip(sizes).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         all
     }
@@ -215,54 +210,58 @@ impl Classifier {
     /// As for [`Classifier::probability`].
     pub fn explain(&self, row: &[f32]) -> Result<Vec<(&str, f64)>> {
         self.check(row)?;
-        let shares = match &self.scorer {
+        let shares = match &self.card.scorer {
             Scorer::Linear(linear) => linear.shares(row),
             Scorer::Trees(trees) => trees.shares(row),
         };
-        let mut all: Vec<(&str, f64)> = self.names.iter().map(String::as_str).zip(shares).collect();
+        let mut all: Vec<(&str, f64)> =
+            self.card.names.iter().map(String::as_str).zip(shares).collect();
         all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
         Ok(all)
     }
 
     /// Where it came from, to publish it with: trained on the snapshot of a commit.
     pub fn provenance(&self, trained_at: Seq) -> Provenance {
-        let mut notes = self.notes.clone();
-        let Quality { rows, auc, expected_calibration_error: error, .. } = self.quality;
+        let mut notes = self.card.notes.clone();
+        let Quality { rows, auc, expected_calibration_error: error, .. } = self.card.quality;
         notes.push(("rows".to_owned(), rows.to_string()));
         notes.push(("held_out_auc".to_owned(), format!("{auc:.4}")));
         notes.push(("held_out_calibration_error".to_owned(), format!("{error:.4}")));
-        Provenance { trained_at, seed: self.seed, parents: Vec::new(), notes }
+        Provenance { trained_at, seed: self.card.seed, parents: Vec::new(), notes }
     }
 
     /// Of a row that is as wide as it should be.
     pub(super) fn chance(&self, row: &[f32]) -> f32 {
-        let margin = self.scorer.margin(row);
+        let margin = self.card.scorer.margin(row);
         // Finite weights and values may still add up to infinity on both sides.
         let margin = if margin.is_nan() { 0.0 } else { margin.clamp(-f64::MAX, f64::MAX) };
-        let chance = self.calibration.chance(margin);
-        match self.shift == 0.0 {
+        let chance = self.card.calibration.chance(margin);
+        match self.card.shift == 0.0 {
             true => chance as f32,
             // An odds of 0 or infinity stays what it is.
-            false => sigmoid((chance / (1.0 - chance)).ln() + self.shift) as f32,
+            false => sigmoid((chance / (1.0 - chance)).ln() + self.card.shift) as f32,
         }
     }
 
     fn check(&self, row: &[f32]) -> Result<()> {
-        let (is, width) = (row.len(), self.names.len());
+        let (is, width) = (row.len(), self.card.names.len());
         if is != width {
             return Err(Error::invalid("row", format!("has {is} values; {width} are needed")));
         }
         match row.iter().position(|value| value.is_infinite()) {
-            Some(at) => Err(Error::invalid("row", format!("has an infinite {:?}", self.names[at]))),
+            Some(at) => {
+                Err(Error::invalid("row", format!("has an infinite {:?}", self.card.names[at])))
+            }
             None => Ok(()),
         }
     }
 
     fn check_columns(&self, rows: &Rows) -> Result<()> {
-        match rows.names() == self.names {
+        match rows.names() == self.card.names {
             true => Ok(()),
             false => {
-                let why = format!("have {:?}; the classifier has {:?}", rows.names(), self.names);
+                let why =
+                    format!("have {:?}; the classifier has {:?}", rows.names(), self.card.names);
                 Err(Error::invalid("columns of the rows", why))
             }
         }
@@ -274,17 +273,7 @@ impl Artifact for Classifier {
     const FORMAT: u16 = 1;
 
     fn save(&self, out: &mut Saved) -> Result<()> {
-        let card = Card {
-            names: self.names.clone(),
-            scorer: self.scorer.clone(),
-            calibration: self.calibration.clone(),
-            shift: self.shift,
-            share: self.share,
-            quality: self.quality,
-            notes: self.notes.clone(),
-            seed: self.seed,
-        };
-        shelf::put(out, CARD, &card)
+        shelf::put(out, CARD, &self.card)
     }
 
     fn open(from: &Opened) -> Result<Classifier> {
@@ -293,8 +282,9 @@ impl Artifact for Classifier {
         if !shift.is_finite() || !(0.0..=1.0).contains(&share) {
             return Err(from.damage("share of yes that is expected"));
         }
-        let classifier = Classifier::new(names, scorer, calibration, quality, (notes, seed))
+        let mut classifier = Classifier::new(names, scorer, calibration, quality, (notes, seed))
             .map_err(|why| from.damage(&why.to_string()))?;
-        Ok(Classifier { shift, share, ..classifier })
+        (classifier.card.shift, classifier.card.share) = (shift, share);
+        Ok(classifier)
     }
 }

@@ -4,7 +4,7 @@ use super::gate_model::GateModel;
 use crate::{
     error::{Error, Result},
     model::ranker::{Assembler, RankBatch},
-    recommend::{Candidates, Context, Kept, Screen, drop_worst},
+    recommend::{Candidates, Context, Kept, Screen},
     schema::Schema,
     store::Snapshot,
 };
@@ -125,7 +125,7 @@ impl Screen for Gate {
         match self.rule {
             Rule::Below(bound) => {
                 let bad = |at: &usize| chances[*at] >= bound;
-                drop_worst(candidates, kept, self.least, bad, |at| chances[at]);
+                kept.drop_worst(candidates, self.least, bad, |at| chances[at]);
             }
             Rule::Share(share) => {
                 let keys = candidates.keys();
@@ -137,7 +137,7 @@ impl Screen for Gate {
                 let count = (f64::from(share) * candidates.len() as f64).floor() as usize;
                 let mut bad = vec![false; candidates.len()];
                 order.iter().take(count).for_each(|at| bad[*at] = true);
-                drop_worst(candidates, kept, self.least, |at| bad[*at], |at| chances[at]);
+                kept.drop_worst(candidates, self.least, |at| bad[*at], |at| chances[at]);
             }
         }
         Ok(())

@@ -1,153 +1,17 @@
 //! Labels: who says what of which pair.
 
+use super::{
+    lines::line,
+    pair::{Asker, Pair},
+    teacher::Teacher,
+};
 use crate::{
     artifact::{Artifact, Opened, Saved, shelf},
     error::{Error, Result},
-    key::{Key, Timestamp, UserId},
-    limits::{COMPONENT_MAX, DIM_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX},
+    key::{Key, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
-
-/// What somebody typed: a text, a vector, or both.
-///
-/// ```
-/// use bowerbird::model::classify::Asked;
-/// let asked = Asked { text: Some("films about bees".into()), ..Asked::default() };
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
-    /// As it was typed, at most 4,096 bytes.
-    pub text: Option<String>,
-    /// The space of the vector.
-    pub space: Option<String>,
-    /// What an embedding model made of it.
-    pub vector: Option<Vec<f32>>,
-}
-
-/// An item, and what it is to match: a user, a query, an item, or several of them.
-///
-/// ```
-/// use bowerbird::{Key, UserId, model::classify::Pair};
-/// let pair = Pair { user: Some(UserId(7)), ..Pair::of(Key::Id(42)) };
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
-    /// For whom.
-    pub user: Option<UserId>,
-    /// For which query.
-    pub query: Option<Asked>,
-    /// Beside which item.
-    pub source: Option<Key>,
-    /// What may match it.
-    pub item: Key,
-}
-
-/// What two pairs have in common that ask the same: user, query, source. A query is its text, or without
-/// one its space and the bits of its vector.
-pub(super) type Asker = (Option<UserId>, Option<(String, Vec<u32>)>, Option<Key>);
-
-impl Pair {
-    /// An item, to match nothing yet.
-    pub fn of(item: impl Into<Key>) -> Pair {
-        Pair { user: None, query: None, source: None, item: item.into() }
-    }
-
-    pub(super) fn asker(&self) -> Asker {
-        let query = self.query.as_ref().map(|query| match (&query.text, &query.vector) {
-            (Some(text), _) => (text.clone(), Vec::new()),
-            (None, vector) => {
-                let bits = vector.iter().flatten().map(|x| x.to_bits()).collect();
-                (query.space.clone().unwrap_or_default(), bits)
-            }
-        });
-        (self.user, query, self.source.clone())
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if self.user.is_none() && self.query.is_none() && self.source.is_none() {
-            return Err("has no user, no query and no source: an item matches something".into());
-        }
-        for key in self.source.iter().chain([&self.item]) {
-            if let Key::Name(name) = key
-                && !(1..=KEY_BYTES_MAX).contains(&name.len())
-            {
-                return Err(format!("has a key of {} bytes; 1 to {KEY_BYTES_MAX}", name.len()));
-            }
-        }
-        let Some(Asked { text, space, vector }) = &self.query else { return Ok(()) };
-        if text.is_none() && vector.is_none() {
-            return Err("has a query of no text and no vector".into());
-        }
-        if text.as_ref().is_some_and(|text| text.len() > TEXT_MAX) {
-            return Err(format!("has a query of more than {TEXT_MAX} bytes"));
-        }
-        if space.is_some() != vector.is_some() {
-            return Err("has a vector without a space, or a space without a vector".into());
-        }
-        if space.as_ref().is_some_and(|space| space.len() > NAME_BYTES_MAX) {
-            return Err(format!("has a space of more than {NAME_BYTES_MAX} bytes"));
-        }
-        let fine = |vector: &Vec<f32>| {
-            (1..=DIM_MAX as usize).contains(&vector.len())
-                && vector.iter().all(|x| x.abs() <= COMPONENT_MAX)
-        };
-        match vector.as_ref().is_none_or(fine) {
-            true => Ok(()),
-            false => Err(format!("has a vector that is not 1 to {DIM_MAX} finite numbers")),
-        }
-    }
-}
-
-/// Who says so.
-///
-/// ```
-/// use bowerbird::model::classify::Teacher;
-/// let teacher = Teacher::Model { name: "some-llm".into(), prompt: "9f86d081".into() };
-/// assert_eq!(teacher.to_string(), "some-llm (prompt 9f86d081)");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Teacher {
-    /// A person, by name.
-    Person(String),
-    /// A model: with another prompt it is another teacher.
-    Model {
-        /// Its name and version.
-        name: String,
-        /// A hash of what it was asked, in letters and digits.
-        prompt: String,
-    },
-}
-
-impl fmt::Display for Teacher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Teacher::Person(name) => f.write_str(name),
-            Teacher::Model { name, prompt } => write!(f, "{name} (prompt {prompt})"),
-        }
-    }
-}
-
-impl Teacher {
-    fn check(&self) -> Result<(), String> {
-        let (Teacher::Person(name) | Teacher::Model { name, .. }) = self;
-        if !(1..=NAME_BYTES_MAX).contains(&name.len()) || name.chars().any(char::is_control) {
-            return Err(format!("is by a name that is not 1 to {NAME_BYTES_MAX} plain bytes"));
-        }
-        match self {
-            Teacher::Model { prompt, .. }
-                if !(1..=PROMPT_MAX).contains(&prompt.len())
-                    || !prompt.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-            {
-                Err(format!("has a prompt hash that is not 1 to {PROMPT_MAX} letters and digits"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One answer to one question: is this a bad match, for a gate; or whatever else was asked of all.
 ///
@@ -255,10 +119,6 @@ pub struct Labels {
     all: Vec<Label>,
 }
 
-/// Longest text of a query, in bytes.
-const TEXT_MAX: usize = 4096;
-/// Longest hash of a prompt, in bytes.
-const PROMPT_MAX: usize = 128;
 /// Most labels of one artifact.
 const LABELS_MAX: usize = 10_000_000;
 
@@ -268,10 +128,7 @@ impl Labels {
     /// # Errors
     /// `Invalid` for a label, a name or a text that is out of range, by its place.
     pub fn new(all: Vec<Label>) -> Result<Labels> {
-        if all.len() > LABELS_MAX {
-            let why = format!("are {}; {LABELS_MAX} are the most", all.len());
-            return Err(Error::invalid("labels", why));
-        }
+        check_count(all.len())?;
         for (at, label) in all.iter().enumerate() {
             label.check().map_err(|why| Error::invalid(format!("label {at}"), why))?;
         }
@@ -297,15 +154,15 @@ impl Labels {
     /// returned.
     ///
     /// # Errors
-    /// `Invalid` for too many.
+    /// `Invalid` for too many; then nothing is added.
     pub fn merge(&mut self, more: Labels) -> Result<usize> {
-        let line = |label: &Label| super::lines::line(label);
         let mut known: BTreeSet<String> = self.all.iter().map(line).collect();
-        let mut all = std::mem::take(&mut self.all);
-        let before = all.len() + more.all.len();
-        all.extend(more.all.into_iter().filter(|label| known.insert(line(label))));
-        let same = before - all.len();
-        *self = Labels::new(all)?;
+        let mut fresh = more.all;
+        let before = fresh.len();
+        fresh.retain(|label| known.insert(line(label)));
+        check_count(self.all.len() + fresh.len())?;
+        let same = before - fresh.len();
+        self.all.extend(fresh);
         Ok(same)
     }
 
@@ -380,6 +237,13 @@ impl Labels {
             contradictions,
             disagreements: latest.values().filter(differ).count(),
         }
+    }
+}
+
+fn check_count(count: usize) -> Result<()> {
+    match count > LABELS_MAX {
+        true => Err(Error::invalid("labels", format!("are {count}; {LABELS_MAX} are the most"))),
+        false => Ok(()),
     }
 }
 

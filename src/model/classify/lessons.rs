@@ -1,14 +1,10 @@
 //! Lessons: labelled pairs with the features that the engine computes for them.
 
-use super::{
-    gate_model::check,
-    labels::{Labels, Pair, Teacher},
-    rows::Rows,
-};
+use super::{gate_model::check, labels::Labels, pair::Pair, rows::Rows, teacher::Teacher};
 use crate::{
     error::{Error, Result},
     key::{Key, Timestamp},
-    model::ranker::{Examples, Features, Scalar},
+    model::ranker::{Examples, Features, Role, Scalar},
     recommend::Request,
     store::Snapshot,
 };
@@ -97,7 +93,8 @@ impl Lessons {
 
     /// Adds labels: those of one pair as one, by [`Labels::verdicts`]. Each is as of its own time, unless
     /// `as_of` says when. `embed` gives the vector of a query that has a text only: the space and the
-    /// numbers; pairs of queries that it has none for are passed over.
+    /// numbers. Where it has none, the pair is passed over if the features look at a vector of the query;
+    /// else the text will do.
     ///
     /// # Errors
     /// As for [`Lessons::push`], and those of `embed`.
@@ -116,10 +113,12 @@ impl Lessons {
                 items.push((verdict.pair.item, verdict.label, verdict.weight));
                 continue;
             }
-            let Some(request) = request(&verdict.pair, now, &mut embed)? else {
+            let request = request(&verdict.pair, now, &mut embed)?;
+            let lacks = verdict.pair.query.is_some() && request.query.is_none();
+            if lacks && self.features.context.iter().any(|slot| slot.role == Role::Query) {
                 self.passed_over += 1;
                 continue;
-            };
+            }
             let items = vec![(verdict.pair.item, verdict.label, verdict.weight)];
             requests.insert(asker, (request, items));
         }
@@ -162,24 +161,21 @@ impl Lessons {
 /// An item, its label, its weight.
 type Labelled = (Key, f32, f32);
 
-/// What a pair asks; `None` for a query without a vector.
+/// What a pair asks.
 fn request(
     pair: &Pair,
     now: Timestamp,
     embed: &mut impl FnMut(&str) -> Result<Option<(String, Vec<f32>)>>,
-) -> Result<Option<Request>> {
+) -> Result<Request> {
     let mut request = Request::new(1, now);
     (request.user, request.item) = (pair.user, pair.source.clone());
     if let Some(query) = &pair.query {
-        let vector = match (&query.vector, &query.text) {
+        request.text = query.text.clone().unwrap_or_default();
+        request.query = match (&query.vector, &query.text) {
             (Some(vector), _) => Some((query.space.clone().unwrap_or_default(), vector.clone())),
             (None, Some(text)) => embed(text)?,
             (None, None) => None,
         };
-        match vector {
-            Some(vector) => request.query = Some(vector),
-            None => return Ok(None),
-        }
     }
-    Ok(Some(request))
+    Ok(request)
 }

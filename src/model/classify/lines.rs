@@ -1,6 +1,10 @@
 //! Lines: labels as JSON lines, strictly.
 
-use super::labels::{Asked, Label, Labels, Pair, Teacher};
+use super::{
+    labels::{Label, Labels},
+    pair::{Asked, Pair},
+    teacher::Teacher,
+};
 use crate::{
     error::{Error, Result},
     key::{Key, Timestamp, UserId},
@@ -28,7 +32,7 @@ struct Line {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LineQuery {
+pub(super) struct LineQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +77,13 @@ struct By {
 
 fn sure() -> f32 {
     1.0
+}
+
+impl LineQuery {
+    pub(super) fn of(asked: &Asked) -> LineQuery {
+        let Asked { text, space, vector } = asked.clone();
+        LineQuery { text, space, vector }
+    }
 }
 
 impl LineKey {
@@ -138,11 +149,6 @@ impl Labels {
 /// A label as a line. Labels were checked: there is nothing in them that JSON cannot say.
 pub(super) fn line(label: &Label) -> String {
     let Label { pair, label, by, confidence, at } = label;
-    let query = |asked: &Asked| LineQuery {
-        text: asked.text.clone(),
-        space: asked.space.clone(),
-        vector: asked.vector.clone(),
-    };
     let by = match by {
         Teacher::Person(name) => By { person: Some(name.clone()), ..By::default() },
         Teacher::Model { name, prompt } => {
@@ -151,7 +157,7 @@ pub(super) fn line(label: &Label) -> String {
     };
     let line = Line {
         user: pair.user.map(|user| user.0),
-        query: pair.query.as_ref().map(query),
+        query: pair.query.as_ref().map(LineQuery::of),
         source: pair.source.as_ref().map(LineKey::of),
         item: LineKey::of(&pair.item),
         label: Answer::Number(*label),

@@ -2,8 +2,9 @@
 
 use super::{
     gate::Gate,
-    labels::{Asked, Labels, Pair, Teacher},
-    lines::LineKey,
+    labels::Labels,
+    lines::{LineKey, LineQuery},
+    pair::Pair,
 };
 use crate::{
     error::{Error, Result},
@@ -44,7 +45,7 @@ struct Question {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    query: Option<Asked>,
+    query: Option<LineQuery>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<LineKey>,
     item: LineKey,
@@ -129,9 +130,9 @@ impl Questions {
                 let cx = run.context(snapshot, request);
                 let chances = gate.probabilities(&cx, &run.candidates)?;
                 for (at, key) in run.candidates.keys().iter().enumerate() {
-                    let asker = pair(request, key).asker();
+                    let asker = Pair::asked(request, key).asker();
                     let said = known.get(&(asker, key));
-                    if said.is_some_and(|said| said.keys().any(is_person)) {
+                    if said.is_some_and(|said| said.keys().any(|by| by.is_person())) {
                         continue;
                     }
                     let disagreement = said.map_or(0.0, |said| {
@@ -208,12 +209,12 @@ impl Questions {
             Some(addr) => self.texts_of(snapshot, addr),
             None => Ok(BTreeMap::new()),
         };
-        let Pair { user, query, source, item } = pair(request, &open.key);
+        let Pair { user, query, source, item } = Pair::asked(request, &open.key);
         let lived =
             history.deeds.iter().rev().take(if self.texts.is_empty() { 0 } else { HISTORY });
         let question = Question {
             user: user.map(|user| user.0),
-            query,
+            query: query.as_ref().map(LineQuery::of),
             source: source.as_ref().map(LineKey::of),
             item: LineKey::of(&item),
             probability: open.probability,
@@ -238,17 +239,4 @@ impl Questions {
         }
         Ok(texts)
     }
-}
-
-fn is_person(by: &&Teacher) -> bool {
-    matches!(by, Teacher::Person(_))
-}
-
-fn pair(request: &Request, item: &Key) -> Pair {
-    let query = request.query.as_ref().map(|(space, vector)| Asked {
-        text: None,
-        space: Some(space.clone()),
-        vector: Some(vector.clone()),
-    });
-    Pair { user: request.user, query, source: request.item.clone(), item: item.clone() }
 }

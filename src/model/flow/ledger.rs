@@ -4,7 +4,7 @@
 //! Values are summed as whole numbers of 2^-20, so that a sum does not depend on the order in which it was
 //! made: adding and taking away gives what adding alone does.
 
-use crate::key::Key;
+use crate::key::{Key, fnv};
 use std::collections::HashMap;
 
 /// One event.
@@ -64,12 +64,11 @@ pub(super) fn number(units: i128) -> f64 {
     units as f64 / UNIT
 }
 
-/// An item as a number: names by a hash (FNV-1a), since only equality matters.
+/// An item as a number: names by a hash, since only equality matters.
 pub(super) fn item_number(key: &Key) -> u64 {
-    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     match key {
         Key::Id(id) => *id,
-        Key::Name(name) => name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv),
+        Key::Name(name) => fnv(name.bytes()),
     }
 }
 

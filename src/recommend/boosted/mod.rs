@@ -31,7 +31,7 @@ pub use operator::NearBoosted;
 
 use crate::{
     error::Result,
-    key::{Key, Timestamp},
+    key::Timestamp,
     store::{
         Hit, Snapshot,
         knobs::{self, Knobs},
@@ -143,12 +143,6 @@ impl Boosted<'_> {
     /// every question.
     pub fn norm_max(mut self, most: f32) -> Self {
         self.norm_max = most;
-        self
-    }
-
-    /// Not these items.
-    pub fn exclude(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
-        self.knobs.exclude.extend(keys);
         self
     }
 

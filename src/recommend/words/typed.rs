@@ -3,7 +3,6 @@
 use crate::{
     error::Result,
     recommend::{Allowed, Context, Filter},
-    search::words::typed,
 };
 use roaring::RoaringBitmap;
 
@@ -47,12 +46,8 @@ impl Filter for Typed {
     }
 
     fn filter(&self, cx: &Context<'_>, allowed: &mut Allowed) -> Result<()> {
-        let text = &cx.request.text;
-        let rows = cx.snapshot.typed_rows(&self.attr, text, self.forgiving)?;
-        if typed::Typed::new(text).is_empty() {
-            return Ok(());
-        }
-        for (part, rows) in (0u32..).zip(rows) {
+        let rows = cx.snapshot.typed_rows(&self.attr, &cx.request.text, self.forgiving)?;
+        for (part, rows) in (0u32..).zip(rows.into_iter().flatten()) {
             let rows = RoaringBitmap::from_sorted_iter(rows.iter()).unwrap_or_default();
             allowed.keep_rows(part, &rows);
         }

@@ -48,8 +48,8 @@ struct Cursor<'a> {
     k1: f64,
     b: f64,
     average: f64,
-    /// What a word that is there once adds, by length of the text.
-    once: [f64; LENGTHS],
+    /// What a word that is there once adds, by length of the text; empty for a short list.
+    once: Vec<f64>,
 }
 
 impl<'a> Cursor<'a> {
@@ -64,10 +64,10 @@ impl<'a> Cursor<'a> {
             k1: how.k1,
             b: how.b,
             average: average.max(1.0),
-            once: [0.0; LENGTHS],
+            once: Vec::new(),
         };
-        for length in 0..LENGTHS {
-            cursor.once[length] = cursor.part(1.0, length as f64);
+        if cursor.list.rows.len() > LENGTHS {
+            cursor.once = (0..LENGTHS).map(|length| cursor.part(1.0, length as f64)).collect();
         }
         Ok(cursor)
     }
