@@ -6,7 +6,7 @@ use crate::{
 };
 use bowerbird::model::{Training, ranker::*};
 use serde_json::{Map, Value, json};
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// NDCG@10 of each list to judge; 0 where nothing right was found.
 type Marks = Vec<f64>;
@@ -92,30 +92,34 @@ impl Run {
     }
 }
 
-/// The mean of differences, list by list, over all seeds, and where 95 of 100 resamples of the lists lie.
-fn difference(runs: &[Run], of: impl Fn(&Run) -> (&Marks, &Marks)) -> (f64, f64, f64) {
-    let count = runs.first().map_or(0, |run| of(run).0.len());
-    let differences: Vec<f64> = (0..count)
-        .map(|at| {
-            let sum: f64 = runs.iter().map(|run| of(run).0[at] - of(run).1[at]).sum();
-            sum / runs.len() as f64
-        })
-        .collect();
+/// The mean of differences, list by list, over all seeds, and where 95 of 100 resamples of the owners of
+/// the lists lie.
+fn difference(
+    runs: &[Run],
+    owners: &[u64],
+    of: impl Fn(&Run) -> (&Marks, &Marks),
+) -> (f64, f64, f64) {
+    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for (at, owner) in owners.iter().enumerate() {
+        let sum: f64 = runs.iter().map(|run| of(run).0[at] - of(run).1[at]).sum();
+        let (total, lists) = sums.entry(*owner).or_default();
+        *total += sum / runs.len() as f64;
+        *lists += 1.0;
+    }
+    let sums: Vec<(f64, f64)> = sums.into_values().collect();
+    let mean = |some: &mut dyn Iterator<Item = (f64, f64)>| {
+        let (total, lists) = some.fold((0.0, 0.0), |all, one| (all.0 + one.0, all.1 + one.1));
+        total / f64::max(lists, 1.0)
+    };
     let mut state = 7u64;
-    let mut means: Vec<f64> = (0..1000)
-        .map(|_| {
-            let sum: f64 = (0..count)
-                .map(|_| {
-                    state =
-                        state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                    differences[(state >> 33) as usize % count]
-                })
-                .sum();
-            sum / count.max(1) as f64
-        })
-        .collect();
+    let mut draw = |_| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        sums[(state >> 33) as usize % sums.len()]
+    };
+    let mut means: Vec<f64> =
+        (0..1000).map(|_| mean(&mut (0..sums.len()).map(&mut draw))).collect();
     means.sort_by(f64::total_cmp);
-    (mean(&differences), means[25], means[974])
+    (mean(&mut sums.iter().copied()), means[25], means[974])
 }
 
 /// Everything as numbers, means over the seeds.
@@ -124,15 +128,18 @@ pub(crate) fn figures(runs: &[Run], lists: &Lists) -> Map<String, Value> {
     let all = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
     let (mut unified, mut blind) = (0.0, 0.0);
     for (task, name) in TASKS.iter().enumerate() {
-        let name = name.replace('-', "_");
+        let (name, owners) = (name.replace('-', "_"), &lists.judge.owners[task]);
         let sources = all(&|run| mean(&run.before[task]));
         let specialist = all(&|run| mean(&run.by_specialist[task]));
         let one = all(&|run| mean(&run.by_unified[task]));
         let (lift, low, high) =
-            difference(runs, |run| (&run.by_unified[task], &run.by_specialist[task]));
+            difference(runs, owners, |run| (&run.by_unified[task], &run.by_specialist[task]));
         println!("{name}: unified - specialist {lift:+.4}, 95 % in {low:+.4} to {high:+.4}");
         let (gain, least, _) =
-            difference(runs, |run| (&run.by_specialist[task], &run.before[task]));
+            difference(runs, owners, |run| (&run.by_specialist[task], &run.before[task]));
+        let (worth, from, to) =
+            difference(runs, owners, |run| (&run.by_unified[task], &run.by_blind[task]));
+        println!("{name}: with - without the task {worth:+.4}, 95 % in {from:+.4} to {to:+.4}");
         println!("{name}: specialist - sources {gain:+.4}, 95 % above {least:+.4}");
         line.insert(format!("{name}_lists"), json!(lists.judge.each[task].len()));
         line.insert(format!("{name}_sources"), json!(sources));

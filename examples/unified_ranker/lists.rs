@@ -37,6 +37,8 @@ pub(crate) struct Three {
     pub(crate) each: [Examples; 3],
     /// Of the lists of all, the surface.
     pub(crate) tasks: Vec<Task>,
+    /// By surface, of each list whose it is: lists of one user are no independent cases.
+    pub(crate) owners: [Vec<u64>; 3],
 }
 
 impl fmt::Debug for Lists {
@@ -85,8 +87,8 @@ pub(crate) fn features(tasks: bool) -> Features {
     features.scalar(Scalar::Previous).scalar(Scalar::Experience)
 }
 
-/// A request, and what is right for it.
-type Question = (Task, Request, BTreeSet<Key>);
+/// Whose it is, a request, and what is right for it.
+type Question = (u64, Request, BTreeSet<Key>);
 
 impl Lists {
     pub(crate) fn gather(shop: &Shop, data: &Data) -> Outcome<Lists> {
@@ -94,18 +96,19 @@ impl Lists {
         let recommender = shop.recommender();
         let fill = |part: Part, most: usize, tasks: bool| -> Outcome<Three> {
             let mut all = Examples::new(features(tasks), &snapshot)?;
-            let mut of = Vec::new();
+            let (mut of, mut owners) = (Vec::new(), <[Vec<u64>; 3]>::default());
             for task in ALL {
-                for (task, request, right) in
+                for (owner, request, right) in
                     questions_of(shop, data, part, task).into_iter().take(most)
                 {
                     let label = |key: &Key| if right.contains(key) { 1.0 } else { 0.0 };
                     all.run(&recommender, &request, label)?;
                     of.push(task);
+                    owners[task as usize].push(owner);
                 }
             }
             let each = ALL.map(|task| all.some((0..of.len()).filter(|list| of[*list] == task)));
-            Ok(Three { all, each, tasks: of })
+            Ok(Three { all, each, tasks: of, owners })
         };
         let blind = |part, most| -> Outcome<Examples> { Ok(fill(part, most, false)?.all) };
         Ok(Lists {
@@ -132,7 +135,7 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
             let request = request.query("text", query.vector.clone());
             let right = query.judged.iter().filter(|judged| judged.1);
             let right = right.map(|judged| Key::Id(judged.0)).collect();
-            questions.push((task, request.id(at as u64).task(TASKS[0]), right));
+            questions.push((at as u64, request.id(at as u64).task(TASKS[0]), right));
         }
         return questions;
     }
@@ -140,23 +143,21 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
         let list = &data.users[*user as usize];
         let known = list.len() - HELD;
         if task == Task::ForYou {
-            // To train, earlier moments of a user, too.
-            let moments = if part == Part::Train { 3 } else { 1 };
-            for back in 0..moments.min(known / HELD) {
+            // Earlier moments of a user, too.
+            for back in 0..part.moments().min(known / HELD) {
                 let cut = known - back * HELD;
                 let request = Request::new(10, Timestamp(cut as i64 - 1)).user(*user);
                 let right = BTreeSet::from([Key::Id(list[cut])]);
-                questions.push((task, request.task(TASKS[2]), right));
+                questions.push((*user, request.task(TASKS[2]), right));
             }
             continue;
         }
-        let pairs = if part == Part::Train { 3 } else { 1 };
-        for step in 0..pairs {
+        for step in 0..part.moments() {
             let at = known - 1 + step.min(HELD - 1);
             let next = &list[at + 1..(at + 1 + NEAR).min(list.len())];
             let request = Request::new(10, Timestamp::MAX).item(list[at]);
             let right = next.iter().map(|movie| Key::Id(*movie)).collect();
-            questions.push((task, request.task(TASKS[1]), right));
+            questions.push((*user, request.task(TASKS[1]), right));
         }
     }
     questions
@@ -164,12 +165,13 @@ fn questions_of(shop: &Shop, data: &Data, part: Part, task: Task) -> Vec<Questio
 
 /// One question of each surface, to show.
 pub(crate) fn questions(shop: &Shop, data: &Data) -> Vec<(Task, Request, String)> {
-    let first = |task| questions_of(shop, data, Part::Judge, task).into_iter().next();
+    let first =
+        |task| Some((task, questions_of(shop, data, Part::Judge, task).into_iter().next()?));
     let said = |request: &Request| match (&request.query, &request.item, request.user) {
         (Some(_), _, _) => data.queries[request.id.unwrap_or(0) as usize].text.clone(),
         (_, Some(item), _) => data.title(item).to_owned(),
         (_, _, user) => format!("user {}", user.map_or(0, |user| user.0)),
     };
     let all = ALL.into_iter().filter_map(first);
-    all.map(|(task, request, _)| (task, request.clone(), said(&request))).collect()
+    all.map(|(task, (_, request, _))| (task, request.clone(), said(&request))).collect()
 }

@@ -229,5 +229,5 @@ pub(crate) fn recipe(space: &Space, style: Style) -> String {
         Style::Fast => "fast",
         Style::Compact => "compact",
     };
-    format!("graph/1 {style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
+    format!("graph/2 {style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
 }
