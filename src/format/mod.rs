@@ -103,6 +103,8 @@ kinds! {
     WORD_ROWS = 83,
     WORD_COUNTS = 84,
     WORD_LENGTHS = 85,
+    GRAPH_ROW_SUMS = 86,
+    GRAPH_VECTOR_SUMS = 87,
 }
 
 impl Kind {

@@ -17,7 +17,7 @@ use std::{
     ops::{Deref, Range},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -48,7 +48,14 @@ pub(crate) struct Section {
 #[derive(Debug)]
 enum Data {
     Heap(AlignedBytes),
-    File { file: Arc<OpenFile>, offset: u64, first_block: usize, verified: Box<[AtomicU64]> },
+    File {
+        file: Arc<OpenFile>,
+        offset: u64,
+        first_block: usize,
+        verified: Box<[AtomicU64]>,
+        /// Whether the system was told that it is read here and there.
+        scattered: AtomicBool,
+    },
 }
 
 /// Some bytes of a section.
@@ -108,7 +115,13 @@ impl Section {
     ) -> Section {
         let blocks = len.div_ceil(BLOCK_BYTES as u64);
         let verified = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Section { kind, field, len, data: Data::File { file, offset, first_block, verified } }
+        let scattered = AtomicBool::new(false);
+        Section {
+            kind,
+            field,
+            len,
+            data: Data::File { file, offset, first_block, verified, scattered },
+        }
     }
 
     /// The same bytes under another name: a copy of what is on the heap, the same place of a file.
@@ -180,6 +193,29 @@ impl Section {
         }
     }
 
+    /// Whether its checksums are not to be looked at.
+    pub(crate) fn is_trusted(&self) -> bool {
+        matches!(&self.data, Data::File { file, .. } if file.trust)
+    }
+
+    /// Says that it is read here and there: what lies around a row is not worth reading.
+    pub(crate) fn scattered(&self) {
+        if let Data::File { file, offset, scattered, .. } = &self.data {
+            file.source.scattered(*offset..offset + self.len);
+            scattered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks for all of many bytes to be fetched at once, where the system would not do that by itself.
+    pub(crate) fn ask(&self, range: Range<u64>) {
+        if let Data::File { file, offset, scattered, .. } = &self.data
+            && scattered.load(Ordering::Relaxed)
+            && range.end - range.start >= BLOCK_BYTES as u64
+        {
+            file.source.ask(offset + range.start..offset + range.end.min(self.len));
+        }
+    }
+
     /// All bytes.
     pub(crate) fn all(&self) -> Result<Slice<'_>> {
         self.read(0..self.len)
@@ -241,7 +277,9 @@ impl Section {
     }
 
     fn verify_range(&self, bytes: &[u8], range: &Range<u64>) -> Result<()> {
-        let Data::File { file, offset, first_block, verified } = &self.data else { return Ok(()) };
+        let Data::File { file, offset, first_block, verified, .. } = &self.data else {
+            return Ok(());
+        };
         if file.trust || range.is_empty() {
             return Ok(());
         }
@@ -252,6 +290,8 @@ impl Section {
                 continue;
             }
             let (from, to) = self.block_range(*offset, index);
+            // One read of a block, not one for each of its pages.
+            self.ask(from - offset..to - offset);
             self.check_block(file, *first_block, index, &bytes[from as usize..to as usize])?;
             word.fetch_or(bit, Ordering::AcqRel);
         }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
-use std::{io, io::Write, sync::Arc};
+use std::{io, io::Write, ops::Range, sync::Arc};
 
 /// The mode of files and of directories: the owner's alone.
 const FILE: Mode = Mode::from_raw_mode(0o600);
@@ -288,6 +288,26 @@ impl Source for Mapped {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         let bytes = self.bytes.as_deref().unwrap_or_default();
         rules::fill(bytes, offset, into).map_err(|error| Error::io("reading", &self.path, error))
+    }
+
+    fn scattered(&self, range: Range<u64>) {
+        self.advise(memmap2::Advice::Random, range);
+    }
+
+    fn ask(&self, range: Range<u64>) {
+        self.advise(memmap2::Advice::WillNeed, range);
+    }
+}
+
+impl Mapped {
+    /// Advice: a system that does not take it is slower, not wrong.
+    fn advise(&self, advice: memmap2::Advice, range: Range<u64>) {
+        let Some(bytes) = self.bytes.as_ref().filter(|bytes| range.end <= bytes.len() as u64)
+        else {
+            return;
+        };
+        let (from, len) = (range.start as usize, range.end.saturating_sub(range.start) as usize);
+        let _ = bytes.advise_range(advice, from, len);
     }
 }
 

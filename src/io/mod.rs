@@ -13,6 +13,7 @@ pub(crate) mod disk;
 pub mod fault;
 pub(crate) mod hot;
 pub(crate) mod memory;
+pub(crate) mod room;
 mod rules;
 
 pub use bytes::AlignedBytes;
@@ -20,7 +21,7 @@ pub use disk::Disk;
 pub use memory::Memory;
 
 use crate::error::Result;
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, ops::Range, sync::Arc};
 
 /// One database directory.
 ///
@@ -110,4 +111,8 @@ pub trait Source: Debug + Send + Sync {
     fn bytes(&self) -> Option<&[u8]>;
     /// Fills `into` from `offset`; reading past the end is an error.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()>;
+    /// Advice: these bytes are read here and there, so what lies around them need not be fetched.
+    fn scattered(&self, _range: Range<u64>) {}
+    /// Advice: these bytes are read next, all of them.
+    fn ask(&self, _range: Range<u64>) {}
 }

@@ -291,6 +291,7 @@ impl<'a> Scorer<'a> {
         let (from, to) = (places[0], places[places.len() - 1] + 1);
         let count = (to - from) as usize;
         self.scores.resize(self.scores.len().max(count), 0.0);
+        self.stored.ask(from, to);
         let bytes = self.stored.read(from, to)?;
         let scales = match self.stored.scales {
             Some(section) => Some((section, section.read(u64::from(from) * 4..u64::from(to) * 4)?)),

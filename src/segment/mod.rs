@@ -262,6 +262,17 @@ impl<'a> Stored<'a> {
         self.vectors.read(u64::from(from) * self.row_bytes..u64::from(to) * self.row_bytes)
     }
 
+    /// The section of the vectors, and where in it one is: what is checked by a sum of its own.
+    pub(crate) fn at(&self, place: u32) -> (&'a Section, std::ops::Range<u64>) {
+        let from = u64::from(place) * self.row_bytes;
+        (self.vectors, from..from + self.row_bytes)
+    }
+
+    /// Asks for the vectors of places to be fetched, before they are read one after the other.
+    pub(crate) fn ask(&self, from: u32, to: u32) {
+        self.vectors.ask(u64::from(from) * self.row_bytes..u64::from(to) * self.row_bytes);
+    }
+
     /// Asks for the vector at a place to be brought nearer.
     pub(crate) fn touch(&self, place: u32) {
         let (from, to) = (u64::from(place), u64::from(place) + 1);

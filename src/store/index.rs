@@ -7,6 +7,7 @@
 use crate::{
     error::{Error, Result},
     format::{names, sink::remove_if_there},
+    io::room,
     progress::Progress,
     search::graph::{
         Graph, Style,
@@ -86,7 +87,9 @@ impl Store {
         let version = self.current();
         let graphs = || version.parts.iter().flat_map(|part| part.graphs.values());
         let used: u64 = graphs().filter(|g| g.is_hot()).map(|g| g.hot_bytes()).sum();
-        let room = (self.options.memory_limit_bytes / 2).saturating_sub(used);
+        // A copy that only makes things faster must not be what a container is ended for.
+        let machine = room::memory_bytes().map_or(u64::MAX, |bytes| bytes / 4);
+        let room = (self.options.memory_limit_bytes / 2).min(machine).saturating_sub(used);
         let fits = |g: &&Arc<Graph>| !g.is_hot() && g.is_busy() && g.hot_bytes() <= room;
         let Some(graph) = graphs().find(fits) else { return Ok(None) };
         graph.heat(&mut || progress.begin(0))?;

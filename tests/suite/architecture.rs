@@ -35,7 +35,7 @@ const ENDINGS_BANNED: &[&str] = &["Manager", "Handler", "Provider", "Service", "
 /// A crate or path, and the only files that may name it.
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("memmap2", &["io/disk.rs", "io/hot.rs"]),
-    ("std::fs", &["io/disk.rs", "io/disk/lock.rs", "io/rules.rs"]),
+    ("std::fs", &["io/disk.rs", "io/disk/lock.rs", "io/room.rs", "io/rules.rs"]),
     (
         "rustix::",
         &[

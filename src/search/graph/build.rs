@@ -6,6 +6,7 @@ use super::{
     by_distance, effort,
     grow::{Care, Grow},
     links::LINKS_BYTES,
+    sums::sums_of,
 };
 use crate::{
     error::{Error, Result},
@@ -33,6 +34,8 @@ pub(crate) struct Built {
     meta: Meta,
     center: Vec<f32>,
     grown: Grow,
+    /// A checksum of each stored vector.
+    vector_sums: Vec<u32>,
 }
 
 /// Of the rotation: any number will do.
@@ -59,7 +62,7 @@ pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Buil
     let mut center = vec![0f32; plan.space.dim as usize];
     if l2 {
         let mut sums = vec![0f64; center.len()];
-        each_vector(plan, &mut |vector| {
+        each_vector(plan, &mut |_, vector| {
             sums.iter_mut().zip(vector).for_each(|(sum, x)| *sum += f64::from(*x));
         })?;
         let mean = |sum: &f64| (sum / f64::from(count.max(1))) as f32;
@@ -69,8 +72,10 @@ pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Buil
     let mut rest = owns.chunks_exact_mut(layout.own);
     let mut turned = vec![0f32; layout.padded];
     let mut moved = vec![0f32; center.len()];
-    each_vector(plan, &mut |vector| {
+    let mut vector_sums = Vec::with_capacity(count as usize);
+    each_vector(plan, &mut |bytes, vector| {
         let Some(own) = rest.next() else { return };
+        vector_sums.extend(sums_of(bytes, bytes.len()));
         moved.iter_mut().zip(vector).zip(&center).for_each(|((to, x), c)| *to = x - c);
         rotation.apply(&moved, &mut turned);
         code(&turned, own);
@@ -93,7 +98,7 @@ pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Buil
         doors,
         trials,
     };
-    Ok(Built { meta, center, grown })
+    Ok(Built { meta, center, grown, vector_sums })
 }
 
 /// The richest layout whose graph fits the memory.
@@ -118,7 +123,7 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
 }
 
 /// Every vector of the space, by place.
-fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[u8], &[f32])) -> Result<()> {
     let Some(stored) = plan.segment.space(plan.space)? else { return Ok(()) };
     let (dim, mut vectors, mut from) = (plan.space.dim as usize, Vec::new(), 0);
     while from < stored.count {
@@ -138,7 +143,8 @@ fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
         }
         // Numbers that no vector was written with take a forged file; they must not spread.
         vectors.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
-        vectors.chunks_exact(dim).for_each(&mut *visit);
+        let rows = bytes.chunks_exact(stored.row_bytes as usize);
+        rows.zip(vectors.chunks_exact(dim)).for_each(|(row, vector)| visit(row, vector));
         from = to;
     }
     Ok(())
@@ -171,16 +177,21 @@ impl Built {
         sink.section(Kind::GRAPH_DOORS, 0, &self.grown.doors)?;
         sink.begin(Kind::GRAPH_NODES, 0)?;
         let layout = self.grown.measure.layout;
+        let mut row_sums: Vec<u32> = Vec::with_capacity(self.vector_sums.len());
         for piece in self.grown.rows.chunks(PIECE as usize * layout.stride) {
             progress.check()?;
             if !self.meta.compact {
+                row_sums.extend(sums_of(piece, layout.stride));
                 sink.write(piece)?;
                 continue;
             }
             for row in piece.chunks_exact(layout.stride) {
-                sink.write(&row[layout.ids..][..LINKS_BYTES])?;
+                let links = &row[layout.ids..][..LINKS_BYTES];
+                row_sums.extend(sums_of(links, LINKS_BYTES));
+                sink.write(links)?;
             }
         }
-        Ok(())
+        sink.section(Kind::GRAPH_ROW_SUMS, 0, raw(&row_sums))?;
+        sink.section(Kind::GRAPH_VECTOR_SUMS, 0, raw(&self.vector_sums))
     }
 }

@@ -1,13 +1,13 @@
 //! The walk over a graph of links only: every neighbour's stored vector is fetched and scored.
 
 use super::{
-    beam::{Aim, Beam, Cost, Measure, id, keep},
+    Graph,
+    beam::{Aim, Beam, Cost, Measure, Rows, id, keep},
     pool::Pool,
-    walk::score,
+    walk::{Filed, score},
 };
 use crate::{
     error::Result,
-    format::section::Section,
     schema::Metric,
     search::scan::Query,
     segment::Stored,
@@ -19,9 +19,9 @@ pub(super) const LINKS_BYTES: usize = DEGREE * 4;
 
 /// Links of nodes, and where the vectors are.
 pub(super) struct Near<'a> {
-    pub(super) nodes: &'a Section,
+    pub(super) graph: &'a Graph,
+    pub(super) rows: Filed<'a>,
     pub(super) stored: &'a Stored<'a>,
-    pub(super) doors: &'a [u8],
     pub(super) queries: &'a [Query],
 }
 
@@ -34,7 +34,7 @@ impl Near<'_> {
         aim: Aim,
         allowed: Option<&dyn Fn(u32) -> bool>,
     ) -> Result<Cost> {
-        let mut cost = beam.start(self.doors, (measure, nodes), aim, allowed);
+        let mut cost = beam.start(self.rows.doors, (measure, nodes), aim, allowed);
         let Beam { pool, seen, nearest, .. } = beam;
         let mut starts = Vec::new();
         while let Some((_, node)) = pool.next() {
@@ -63,8 +63,7 @@ impl Near<'_> {
             if distance > bound {
                 break;
             }
-            let at = u64::from(node) * LINKS_BYTES as u64;
-            let row = self.nodes.read(at..at + LINKS_BYTES as u64)?;
+            let row = self.rows.row(node)?;
             fresh.clear();
             for n in 0..DEGREE {
                 let to = id(&row, 4 * n);
@@ -85,7 +84,7 @@ impl Near<'_> {
     /// The distance of the nearest query: smaller is nearer, and never negative where that has a
     /// meaning, since the walk stops at a multiple of it.
     fn distance(&self, node: u32) -> Result<f32> {
-        let score = score(self.queries, self.stored, node)?;
+        let score = score(self.graph, self.queries, self.stored, node)?;
         Ok(match self.queries[0].space.metric {
             Metric::Cosine => 2.0 - 2.0 * score,
             Metric::Dot | Metric::L2 => -score,

@@ -24,21 +24,24 @@ pub(crate) mod grow;
 mod links;
 mod pool;
 mod prune;
+mod sums;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
 
 use crate::{
     error::Result,
-    format::{Kind, codec, envelope::Sections},
+    format::{Kind, codec, envelope::Sections, section::Slice},
     io::hot::Hot,
     schema::{Encoding, Metric, Space},
     search::graph::{
         beam::{Beam, Measure},
         effort::Trial,
         links::LINKS_BYTES,
+        sums::Sums,
+        walk::Filed,
     },
-    segment::Segment,
+    segment::{Segment, Stored},
     vector::{
         hop::{Layout, TABLES_MAX},
         rotate::Rotation,
@@ -87,6 +90,9 @@ pub(crate) struct Graph {
     center: Vec<f32>,
     /// Small, and used by every walk.
     doors: Vec<u8>,
+    /// Rows of nodes and stored vectors that were found whole.
+    rows: Sums,
+    vectors: Sums,
     beams: Mutex<Vec<Beam>>,
     /// How often it was walked: what is walked often is worth a copy on large pages.
     walks: AtomicU64,
@@ -136,6 +142,8 @@ impl Graph {
             (Kind::GRAPH_NODES, u64::from(meta.nodes) * stride as u64),
             (Kind::GRAPH_DOORS, u64::from(meta.doors) * layout.stride as u64),
             (Kind::GRAPH_CENTER, u64::from(meta.dim) * 4),
+            (Kind::GRAPH_ROW_SUMS, u64::from(meta.nodes) * 4),
+            (Kind::GRAPH_VECTOR_SUMS, u64::from(meta.nodes) * 4),
         ] {
             let section = sections.need(kind, 0)?;
             if section.len != bytes {
@@ -149,7 +157,24 @@ impl Graph {
         let measure = Measure { layout, l2: by_distance(space), scales: meta.scales };
         let rotation = Rotation::new(meta.dim as usize, meta.seed);
         let (beams, walks, hot) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
-        Ok(Graph { sections, meta, measure, rotation, center, doors, beams, walks, hot })
+        let (rows, vectors) = (Sums::of(meta.nodes), Sums::of(meta.nodes));
+        sections.need(Kind::GRAPH_NODES, 0)?.scattered();
+        if let Some(stored) = segment.space(space)? {
+            stored.at(0).0.scattered();
+        }
+        Ok(Graph {
+            sections,
+            meta,
+            measure,
+            rotation,
+            center,
+            doors,
+            rows,
+            vectors,
+            beams,
+            walks,
+            hot,
+        })
     }
 
     /// What it is read from.
@@ -199,6 +224,27 @@ impl Graph {
     /// The effort that found a share of the nearest when it was tried, or the largest tried.
     pub(crate) fn effort_for(&self, recall: f32) -> u32 {
         effort::effort_for(&self.meta.trials, recall)
+    }
+
+    /// The rows of nodes in the file.
+    fn filed(&self) -> Result<Filed<'_>> {
+        Ok(Filed {
+            nodes: self.sections.need(Kind::GRAPH_NODES, 0)?,
+            sums: self.sections.need(Kind::GRAPH_ROW_SUMS, 0)?,
+            whole: &self.rows,
+            stride: match self.meta.compact {
+                true => LINKS_BYTES as u64,
+                false => self.measure.layout.stride as u64,
+            },
+            doors: &self.doors,
+        })
+    }
+
+    /// A stored vector, which is a node of this graph.
+    #[inline]
+    fn vector<'s>(&self, stored: &Stored<'s>, place: u32) -> Result<Slice<'s>> {
+        let sums = self.sections.need(Kind::GRAPH_VECTOR_SUMS, 0)?;
+        self.vectors.read(stored.at(place), sums, place)
     }
 
     /// The links of a node.

@@ -7,13 +7,11 @@ use super::{
     effort::{self, Reach},
     grow::Flat,
     links,
+    sums::Sums,
 };
 use crate::{
     error::Result,
-    format::{
-        Kind,
-        section::{Section, Slice},
-    },
+    format::section::{Section, Slice},
     search::{scan::Query, top::Top},
     segment::{Segment, Stored, numbers},
     vector::{hop::Hops, kernel::hop::touch},
@@ -37,17 +35,20 @@ pub(crate) struct Ask<'a> {
 }
 
 /// Rows of nodes in a file.
-struct Filed<'a> {
-    nodes: &'a Section,
-    stride: u64,
-    doors: &'a [u8],
+pub(super) struct Filed<'a> {
+    pub(super) nodes: &'a Section,
+    /// A checksum of each row, and which rows were found whole.
+    pub(super) sums: &'a Section,
+    pub(super) whole: &'a Sums,
+    pub(super) stride: u64,
+    pub(super) doors: &'a [u8],
 }
 
 impl Rows for Filed<'_> {
     #[inline]
     fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
         let from = u64::from(node) * self.stride;
-        self.nodes.read(from..from + self.stride)
+        self.whole.read((self.nodes, from..from + self.stride), self.sums, node)
     }
 
     #[inline]
@@ -93,7 +94,6 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         graph.rotation.apply(&moved, &mut turned);
         hops.prepare(&turned, &graph.measure.layout);
     }
-    let nodes = graph.sections.need(Kind::GRAPH_NODES, 0)?;
     let aim = Reach::of(ask.effort, ask.k).aim(ask.share, graph.measure.l2);
     let whole = stored.is_whole();
     let allowed = |place: u32| match (ask.allowed, whole) {
@@ -108,7 +108,7 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
     };
     let count = graph.meta.nodes;
     if graph.meta.compact {
-        let near = links::Near { nodes, stored, doors: &graph.doors, queries: ask.queries };
+        let near = links::Near { graph, rows: graph.filed()?, stored, queries: ask.queries };
         return near.walk(beam, (&graph.measure, count), aim, allowed);
     }
     graph.walks.fetch_add(1, Ordering::Relaxed);
@@ -117,8 +117,7 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         let rows = Flat { rows: hot, doors, stride };
         return beam.walk(&rows, (&graph.measure, count), aim, allowed);
     }
-    let stride = stride as u64;
-    beam.walk(&Filed { nodes, stride, doors }, (&graph.measure, count), aim, allowed)
+    beam.walk(&graph.filed()?, (&graph.measure, count), aim, allowed)
 }
 
 /// Scores the nearest nodes as a scan does, from the stored vectors.
@@ -132,15 +131,20 @@ fn rescore(
         stored.touch(place);
     }
     for &(_, place) in nearest {
-        let score = score(ask.queries, stored, place)?;
+        let score = score(ask.graph, ask.queries, stored, place)?;
         top.push(score, stored.row(place)?);
     }
     Ok(())
 }
 
 /// The best score of a stored vector over the queries.
-pub(super) fn score(queries: &[Query], stored: &Stored<'_>, place: u32) -> Result<f32> {
-    let bytes = stored.read(place, place + 1)?;
+pub(super) fn score(
+    graph: &Graph,
+    queries: &[Query],
+    stored: &Stored<'_>,
+    place: u32,
+) -> Result<f32> {
+    let bytes = graph.vector(stored, place)?;
     let scale: Slice<'_>;
     let scales = match stored.scales {
         Some(section) => {
