@@ -7,11 +7,13 @@
 //! slate's trace.
 
 mod known;
+mod next_new;
 mod retrieve;
 mod score;
 mod summarize;
 
 pub(crate) use known::unknown_rows;
+pub use next_new::NextNew;
 pub use retrieve::{NextItems, SimilarItems};
 pub use score::NextScore;
 pub use summarize::UserVector;

@@ -3,6 +3,7 @@
 use super::{
     architecture::{Architecture, Layout, Padding, Place},
     attention::Tokens,
+    content::Content,
     layer::Drop,
     pass::{HeadTrace, Net, Trace},
 };
@@ -28,6 +29,8 @@ const THETA: u16 = shelf::OWN + 1;
 const ITEMS: u16 = shelf::OWN + 2;
 const BIAS: u16 = shelf::OWN + 3;
 const OUTPUTS: u16 = shelf::OWN + 4;
+/// How rows are made of content, where they are.
+const CONTENT: u16 = shelf::OWN + 5;
 
 /// Histories that go through the network at a time.
 const HISTORIES: usize = 16;
@@ -45,6 +48,8 @@ pub(crate) struct Transformer {
     pub(crate) items: Vec<f32>,
     /// What items are scored by, with their biases behind: empty where `items` will do.
     scored: Vec<f32>,
+    /// How an item that is not in the table gets a row.
+    pub(crate) content: Option<Content>,
 }
 
 impl Transformer {
@@ -108,7 +113,7 @@ impl Transformer {
             }
         }
         let scored = scored(&architecture, (&items, &outputs), &bias);
-        Ok(Transformer { architecture, layout, theta, items, scored })
+        Ok(Transformer { architecture, layout, theta, items, scored, content: None })
     }
 
     /// One that has learned nothing: weights and item vectors of small random numbers, norms of 1.
@@ -128,7 +133,7 @@ impl Transformer {
         let items: Vec<f32> = (0..count).map(|_| dice.normal() * START).collect();
         let bias = vec![0f32; if architecture.bias { architecture.items as usize } else { 0 }];
         let scored = scored(&architecture, (&items, &[]), &bias);
-        Ok(Transformer { architecture, layout, theta, items, scored })
+        Ok(Transformer { architecture, layout, theta, items, scored, content: None })
     }
 
     pub(crate) fn net(&self) -> Net<'_> {
@@ -229,7 +234,11 @@ impl Transformer {
             false => Vec::new(),
         };
         let scored = scored(&architecture, (&table, &outputs), &bias);
-        Ok(Transformer { architecture, layout, theta, items: table, scored })
+        let content = Content::open(from, CONTENT, dim)?;
+        if content.is_some() && !architecture.reads_content() {
+            return Err(from.damage("content map of a model without a place for it"));
+        }
+        Ok(Transformer { architecture, layout, theta, items: table, scored, content })
     }
 }
 
@@ -318,6 +327,6 @@ impl Method for Transformer {
             let outputs: Vec<f32> = rows.flat_map(|row| &row[..dim]).copied().collect();
             shelf::put_f32(out, OUTPUTS, &outputs)?;
         }
-        Ok(())
+        self.content.iter().try_for_each(|content| content.save(out, CONTENT))
     }
 }
