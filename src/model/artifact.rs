@@ -217,7 +217,23 @@ impl Model {
 
     /// How rows are made of content, if they are.
     pub(crate) fn content(&self) -> Option<&sequence::Content> {
-        self.of_method::<sequence::transformer::Transformer>()?.content.as_ref()
+        self.transformer()?.content.as_ref()
+    }
+
+    /// Most items of a history that a model with content looks at.
+    pub(crate) fn window(&self) -> usize {
+        self.transformer().map_or(0, |t| t.architecture.positions as usize)
+    }
+
+    /// The vector of a user whose past items have these rows, end to end, oldest first.
+    pub(crate) fn encode_rows(&self, rows: &[f32], out: &mut [f32]) {
+        if let Some(transformer) = self.transformer() {
+            transformer.encode_rows(rows, out);
+        }
+    }
+
+    fn transformer(&self) -> Option<&sequence::transformer::Transformer> {
+        self.of_method()
     }
 
     /// How many numbers those vectors have; `None` if the method has none.

@@ -1,6 +1,6 @@
 //! NextNew: what comes next among items that a model was never trained on.
 
-use super::{history, known::unknown_rows};
+use super::{known::unknown_rows, user::user};
 use crate::{
     error::{Error, Result},
     key::{Addr, Row},
@@ -61,13 +61,10 @@ impl Retrieve for NextNew {
             let why = "reads no content, so it has no rows for new items; ContentSasrec's does";
             return Err(Error::invalid(format!("model {}", self.model), why));
         };
-        let history = history(cx, &self.model, &model)?;
-        if history.is_empty() {
+        let Some(user) = user(cx, &self.model, (&model, vectors))? else {
             cx.degraded(format!("{} knows no past item: no new items", self.model));
             return Ok(());
-        }
-        let mut user = vec![0f32; vectors.dim];
-        model.method().encode(&history, &mut user)?;
+        };
         let (mut top, mut addrs) = (Top::new(self.limit), Vec::new());
         for (part, allowed) in (0u32..).zip(allowed.rows()) {
             let new = new_rows(cx.snapshot, &model, part)?;
@@ -116,6 +113,14 @@ pub(super) struct NewRows {
     pub(super) rows: Vec<u32>,
     /// Row by row.
     pub(super) vectors: Vec<f32>,
+}
+
+impl NewRows {
+    /// The vector of a row.
+    pub(super) fn row(&self, row: Row, dim: usize) -> Option<&[f32]> {
+        let at = self.rows.binary_search(&row.0).ok()?;
+        self.vectors.get(at * dim..(at + 1) * dim)
+    }
 }
 
 pub(super) fn new_rows(snapshot: &Snapshot, model: &Model, part: u32) -> Result<Arc<NewRows>> {

@@ -177,7 +177,7 @@ impl Architecture {
     /// Whether a row that is made of content can stand beside those of the table: items go in and are
     /// scored by the same rows, and by nothing else.
     pub(crate) fn reads_content(&self) -> bool {
-        !self.bias && !self.untied
+        self.causal && !self.pads() && !self.bias && !self.untied
     }
 
     /// Whether it can be computed with, in bounded memory.

@@ -10,6 +10,7 @@ use crate::{
     semantic::{Encoder, Input},
     store::Snapshot,
 };
+use serde::Deserialize;
 
 /// Most numbers of a hidden layer.
 pub(crate) const HIDDEN_MAX: usize = 16_384;
@@ -84,6 +85,12 @@ impl Content {
         self.read(&vectors)
     }
 
+    /// The same map of other inputs.
+    #[cfg(test)]
+    pub(super) fn with_inputs(&self, inputs: Vec<Input>) -> Content {
+        Content { inputs, ..self.clone() }
+    }
+
     pub(crate) fn save(&self, out: &mut Saved, section: u16) -> Result<()> {
         shelf::put(out, section, &(&self.inputs, &self.encoder))
     }
@@ -101,10 +108,69 @@ impl Content {
         }
     }
 
-    /// The inputs and the network, to be exported.
-    pub(crate) fn parts(&self) -> (&[Input], &Encoder) {
-        (&self.inputs, &self.encoder)
+    /// As tensors, and as what a manifest says of them: the inputs without their means, and how many
+    /// layers there are. Weights are `[outputs, inputs]`, as PyTorch's.
+    pub(crate) fn weights(&self) -> (serde_json::Value, Vec<(String, Vec<usize>, Vec<f32>)>) {
+        let (mut inputs, mut parts) = (Vec::new(), Vec::new());
+        for (at, input) in self.inputs.iter().enumerate() {
+            inputs.push(serde_json::json!({
+                "space": input.space, "dim": input.dim, "normalize": input.normalize,
+                "weight": input.weight,
+            }));
+            let mut mean = input.mean.clone();
+            mean.resize(input.dim as usize, 0.0);
+            parts.push((format!("content.inputs.{at}.mean"), vec![mean.len()], mean));
+        }
+        for (at, (weights, biases)) in self.encoder.layers().iter().enumerate() {
+            let shape = vec![biases.len(), weights.len() / biases.len()];
+            parts.push((format!("content.layers.{at}.weight"), shape, weights.clone()));
+            parts.push((format!("content.layers.{at}.bias"), vec![biases.len()], biases.clone()));
+        }
+        let layers: Vec<usize> = self.encoder.layers().iter().map(|l| l.1.len()).collect();
+        (serde_json::json!({ "inputs": inputs, "layers": layers }), parts)
     }
+
+    /// What [`Content::weights`] said, of `take`, which hands out tensors by name and shape.
+    pub(crate) fn from_weights(
+        said: &serde_json::Value,
+        dim: usize,
+        mut take: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Content> {
+        let Said { inputs: listed, layers } = Said::deserialize(said)
+            .map_err(|why| Error::invalid("content in the config", why.to_string()))?;
+        let mut inputs = Vec::with_capacity(listed.len().min(TERMS_MAX));
+        for (at, one) in listed.into_iter().enumerate() {
+            let mean = take(&format!("content.inputs.{at}.mean"), &[one.dim as usize])?;
+            let SaidInput { space, dim, normalize, weight } = one;
+            inputs.push(Input { space, dim, normalize, weight, mean });
+        }
+        let mut wide = inputs.iter().map(|i| i.dim as usize).fold(0, usize::saturating_add);
+        let mut encoder = Encoder::new(wide);
+        for (at, outputs) in layers.into_iter().enumerate() {
+            let weights = take(&format!("content.layers.{at}.weight"), &[outputs, wide])?;
+            let biases = take(&format!("content.layers.{at}.bias"), &[outputs])?;
+            encoder = encoder.layer(weights, biases)?;
+            wide = outputs;
+        }
+        Content::new(inputs, encoder, dim)
+    }
+}
+
+/// What a manifest says of content.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    inputs: Vec<SaidInput>,
+    layers: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidInput {
+    space: String,
+    dim: u32,
+    normalize: bool,
+    weight: f32,
 }
 
 /// FNV-1a, 64 bits, of all that is computed with.

@@ -116,6 +116,19 @@ impl Transformer {
         Ok(Transformer { architecture, layout, theta, items, scored, content: None })
     }
 
+    /// With a map by which items that are not in the table get rows.
+    ///
+    /// # Errors
+    /// `Invalid` if the architecture has no place for it.
+    pub(crate) fn reading(mut self, content: Content) -> Result<Transformer> {
+        if !self.architecture.reads_content() {
+            let why = "looks both ways, pads, or scores by a table or biases of its own";
+            return Err(Error::invalid("transformer with content", why));
+        }
+        self.content = Some(content);
+        Ok(self)
+    }
+
     /// One that has learned nothing: weights and item vectors of small random numbers, norms of 1.
     pub(crate) fn fresh(architecture: Architecture, dice: &mut Dice) -> Result<Transformer> {
         architecture.check()?;
@@ -213,6 +226,24 @@ impl Transformer {
         }
     }
 
+    /// The vector of a user whose past items have these rows, end to end, oldest first: as if they
+    /// were in the table. Only where there may be content.
+    pub(crate) fn encode_rows(&self, rows: &[f32], out: &mut [f32]) {
+        let dim = self.architecture.dim as usize;
+        let most = self.architecture.positions as usize;
+        let rows = &rows[rows.len() - rows.len().min(most * dim)..];
+        let (mut tokens, mut trace) = (Tokens::default(), Trace::default());
+        tokens.clear();
+        tokens.items.extend(0..(rows.len() / dim) as u32);
+        self.place(&mut tokens);
+        Net { items: rows, ..self.net() }.forward(&tokens, Drop::default(), &mut trace);
+        let mut last = trace.states.split_off(trace.states.len().saturating_sub(dim));
+        self.net().head(&mut last, &mut HeadTrace::default());
+        if last.len() == out.len() {
+            out.copy_from_slice(&last);
+        }
+    }
+
     /// Opens one that knows so many items.
     pub(crate) fn open(from: &Opened, items: usize) -> Result<Transformer> {
         let architecture: Architecture = shelf::take(from, ARCHITECTURE)?;
@@ -235,10 +266,13 @@ impl Transformer {
         };
         let scored = scored(&architecture, (&table, &outputs), &bias);
         let content = Content::open(from, CONTENT, dim)?;
-        if content.is_some() && !architecture.reads_content() {
-            return Err(from.damage("content map of a model without a place for it"));
+        let plain = Transformer { architecture, layout, theta, items: table, scored, content: None };
+        match content {
+            Some(content) => {
+                plain.reading(content).map_err(|_| from.damage("architecture for content"))
+            }
+            None => Ok(plain),
         }
-        Ok(Transformer { architecture, layout, theta, items: table, scored, content })
     }
 }
 
@@ -310,7 +344,13 @@ impl Method for Transformer {
             let outputs = rows().flat_map(|row| &row[..dim]).copied().collect();
             parts.push(("outputs".into(), vec![rows().len(), dim], outputs));
         }
-        let Ok(serde_json::Value::Object(config)) = serde_json::to_value(a) else { return None };
+        let Ok(serde_json::Value::Object(mut config)) = serde_json::to_value(a) else {
+            return None;
+        };
+        if let Some((said, more)) = self.content.as_ref().map(Content::weights) {
+            config.insert("content".into(), said);
+            parts.extend(more);
+        }
         Some(Weights { architecture: "bowerbird", config, parts })
     }
 
