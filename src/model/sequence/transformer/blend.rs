@@ -7,7 +7,6 @@
 use super::{
     architecture::{Activation, Dense, Parts},
     content::Content,
-    trained::START,
 };
 use crate::{
     error::Result,
@@ -71,12 +70,12 @@ impl Blend {
             let weights = &mut theta[dense.weight..][..dense.inputs * dense.outputs];
             weights.iter_mut().for_each(|weight| *weight = spread * dice.normal());
         };
-        // A hidden layer keeps lengths (He et al., 2015); rows begin about as small as those of a
-        // table that knows nothing of content.
+        // Lengths are kept, by a hidden layer as He et al. (2015) have it; without one rows begin as a
+        // random projection of content, in which what was near still is.
         if let Some(inner) = &inner {
             draw(inner, (2.0 / inner.inputs as f32).sqrt());
         }
-        draw(&outer, std::env::var("INIT").ok().and_then(|x| x.parse().ok()).unwrap_or(START)); // SCRATCH
+        draw(&outer, (1.0 / dim as f32).sqrt());
         let adam = Adam::new(pace, theta.len());
         Blend { inputs, points, has, inner, outer, theta, adam, own, alone, now: Step::default() }
     }
