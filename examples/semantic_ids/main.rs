@@ -195,9 +195,7 @@ fn collaborate(db: &Db, inputs: Vec<(String, f32)>, args: &Args) -> Outcome<()> 
     let model = dense::sequence_model(inputs).train(&snapshot, &train, &mut how)?;
     println!("vectors of what users did: {:.1} s", begun.elapsed().as_secs_f64());
     let dim = model.dim().ok_or("it has vectors")?;
-    write(db, "collaborative", dim, |snapshot, item| {
-        Ok(model.content_vector(snapshot, &item.key)?)
-    })
+    write(db, "collaborative", dim, |snapshot, item| Ok(model.content_vector(snapshot, &item.key)?))
 }
 
 /// Gives items a vector each in a space that is added.
