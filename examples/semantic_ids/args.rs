@@ -7,7 +7,8 @@ pub(crate) const USAGE: &str = "\
 usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--first N])
                     [--interactions FILE] [--titles FILE.tsv]
                     [--levels N] [--codes N] [--balanced yes|no] [--refine yes|no]
-                    [--cold SHARE] [--beams N] [--html FILE] [--seed N] [--threads N]
+                    [--attributes FILE.json] [--collaborative WEIGHT]
+                    [--cold SHARE] [--decoder yes|no] [--beams N] [--html FILE] [--seed N] [--threads N]
                     [--time-budget SECONDS]
 
   --vectors       rows by item, float16 or float32; a first row of zeros is nobody's
@@ -16,6 +17,9 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
                   tells apart what shares the others, is left out unless --levels says 4
   --interactions  a line for each user: its number, then its items in time order
   --titles        a table whose header has `item` and `title`
+  --attributes    words that items have, JSON of lists of numbers by item, as one more space
+  --collaborative reads what users did as one more space, of this weight beside the others: vectors of
+                  a sequence model, which has some for new items, too
   --refine        learns from the interactions which content goes together, before the codes
   --cold          that share of items is never seen in training: how are they found?";
 
@@ -30,7 +34,10 @@ pub(crate) struct Args {
     pub(crate) codes: usize,
     pub(crate) balanced: bool,
     pub(crate) refine: bool,
+    pub(crate) attributes: Option<PathBuf>,
+    pub(crate) collaborative: f32,
     pub(crate) cold: f64,
+    pub(crate) decoder: bool,
     pub(crate) beams: usize,
     pub(crate) html: Option<PathBuf>,
     pub(crate) seed: u64,
@@ -50,7 +57,10 @@ impl Args {
             codes: 256,
             balanced: true,
             refine: false,
+            attributes: None,
+            collaborative: 0.0,
             cold: 0.0,
+            decoder: true,
             beams: 50,
             html: None,
             seed: 7,
@@ -68,7 +78,13 @@ impl Args {
                 "--titles" => args.titles = Some(PathBuf::from(&value)),
                 "--levels" => args.levels = Some(number()?.max(1) as usize),
                 "--codes" => args.codes = number()?.max(1) as usize,
+                "--attributes" => args.attributes = Some(PathBuf::from(&value)),
+                "--collaborative" => {
+                    args.collaborative =
+                        value.parse().map_err(|e| format!("--collaborative {value}: {e}"))?;
+                }
                 "--refine" => args.refine = value == "yes",
+                "--decoder" => args.decoder = value == "yes",
                 "--balanced" => args.balanced = value == "yes",
                 "--cold" => {
                     args.cold = value.parse().map_err(|e| format!("--cold {value}: {e}"))?;

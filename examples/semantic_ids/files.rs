@@ -35,6 +35,34 @@ pub(crate) fn vectors(path: &Path) -> Outcome<Vec<Vec<f32>>> {
     Ok(numbers.chunks_exact(dim).map(<[f32]>::to_vec).collect())
 }
 
+/// Numbers of words of items as vectors, by item: every word has eight places, drawn by its number, and
+/// counts the more the rarer it is. Words that share a place are told apart by their other ones.
+pub(crate) fn attributes(path: &Path) -> Outcome<Vec<Vec<f32>>> {
+    const DIM: u64 = 512;
+    let of: BTreeMap<usize, Vec<u64>> = serde_json::from_str(&fs::read_to_string(path)?)
+        .map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut counts: BTreeMap<u64, f32> = BTreeMap::new();
+    of.values().flatten().for_each(|word| *counts.entry(*word).or_default() += 1.0);
+    let items = of.keys().next_back().map_or(0, |last| last + 1);
+    if items > 1 << 24 {
+        return Err(format!("{}: items are numbered too high", path.display()).into());
+    }
+    let mut rows = vec![vec![0f32; DIM as usize]; items];
+    for (item, words) in &of {
+        for word in words {
+            let (mut state, weight) = (*word, (of.len() as f32 / counts[word]).ln());
+            for _ in 0..8 {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                let sign = if mixed >> 63 == 0 { 1.0 } else { -1.0 };
+                rows[*item][(mixed >> 20 & (DIM - 1)) as usize] += sign * weight;
+            }
+        }
+    }
+    Ok(rows)
+}
+
 /// A number of half precision.
 fn half(bytes: [u8; 2]) -> f32 {
     let bits = u16::from_le_bytes(bytes);

@@ -12,6 +12,7 @@
 mod args;
 mod browse;
 mod cold;
+mod dense;
 mod files;
 mod judge;
 
@@ -24,7 +25,10 @@ use bowerbird::{
 };
 use judge::{Case, judge};
 use serde_json::{Map, Value as Json, json};
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -34,6 +38,17 @@ pub(crate) struct Shop {
     pub(crate) cases: Vec<Case>,
     pub(crate) cold: BTreeSet<u64>,
     pub(crate) codebook: (String, u32),
+    pub(crate) files: Files,
+}
+
+/// What was read.
+pub(crate) struct Files {
+    /// Vectors of each space, by item; zeros where an item has none.
+    pub(crate) spaces: Vec<Vec<Vec<f32>>>,
+    pub(crate) titles: Option<BTreeMap<u64, String>>,
+    /// What each user did.
+    pub(crate) lists: Vec<(u64, Vec<u64>)>,
+    pub(crate) keys: BTreeSet<u64>,
 }
 
 fn main() -> Outcome<()> {
@@ -52,9 +67,14 @@ fn main() -> Outcome<()> {
         welcome(&shop, &mut figures)?;
     }
     if args.interactions.is_some() {
-        generate(&shop, &args, &mut figures)?;
-        if args.cold > 0.0 {
-            cold::start(&shop, &args, &mut figures)?;
+        if args.cold > 0.0 && !args.vectors.is_empty() {
+            dense::start(&shop, &args, &mut figures)?;
+        }
+        if args.decoder {
+            generate(&shop, &args, &mut figures)?;
+            if args.cold > 0.0 {
+                cold::start(&shop, &args, &mut figures)?;
+            }
         }
     }
     println!("{}", Json::Object(figures));
@@ -63,12 +83,10 @@ fn main() -> Outcome<()> {
 
 /// Reads the files into a database whose codebook is active.
 fn open(args: &Args) -> Outcome<Shop> {
-    let spaces: Vec<Vec<Vec<f32>>> =
+    let mut spaces: Vec<Vec<Vec<f32>>> =
         args.vectors.iter().map(|path| files::vectors(path)).collect::<Outcome<_>>()?;
-    let mut schema = Schema::new().attr("title", AttrType::Text).event("view");
-    for (at, rows) in spaces.iter().enumerate() {
-        let dim = rows.first().map_or(0, Vec::len) as u32;
-        schema = schema.space_as(&format!("v{at}"), dim, Metric::Cosine, Encoding::F16);
+    if let Some(path) = &args.attributes {
+        spaces.push(files::attributes(path)?);
     }
     let index = match &args.import {
         Some(path) => {
@@ -89,32 +107,22 @@ fn open(args: &Args) -> Outcome<Shop> {
         let has = |(_, row): &(u64, &Vec<f32>)| row.iter().any(|x| *x != 0.0);
         keys.extend((0u64..).zip(rows).filter(has).map(|(at, _)| at));
     }
-    let db = Db::in_memory(schema)?;
-    let mut batch = db.batch();
-    for (at, key) in keys.iter().enumerate() {
-        let mut item = Item::new(*key);
-        for (space, rows) in spaces.iter().enumerate() {
-            let row = rows.get(*key as usize).filter(|row| row.iter().any(|x| *x != 0.0));
-            item.vectors.extend(row.map(|row| (format!("v{space}"), row.clone())));
-        }
-        if let Some(title) = titles.as_ref().and_then(|titles| titles.get(key)) {
-            item = item.attr("title", title.as_str());
-        }
-        batch.put(item);
-        if at % 4096 == 4095 {
-            batch.commit()?;
-        }
-    }
-    batch.commit()?;
-    let (cold, cases) = act(&db, &lists, &keys, args)?;
+    let files = Files { spaces, titles, lists, keys };
+    let db = stock(&files, &files.keys)?;
+    let (cold, cases) = act(&db, &files.lists, &files.keys, args)?;
     let begun = Instant::now();
     let codebook = match index {
         Some(index) => index,
         None => {
-            let spaces: Vec<String> = (0..spaces.len()).map(|at| format!("v{at}")).collect();
+            let content: Vec<String> = (0..files.spaces.len()).map(|at| format!("v{at}")).collect();
+            let mut inputs: Vec<(String, f32)> =
+                content.iter().map(|space| (space.clone(), 1.0)).collect();
+            if args.collaborative > 0.0 {
+                collaborate(&db, inputs.clone(), args)?;
+                inputs.push(("collaborative".into(), args.collaborative));
+            }
             let levels = vec![args.codes; args.levels.unwrap_or(3)];
-            let names = spaces.iter().map(String::as_str);
-            let fit = Fit { levels, balanced: args.balanced, ..Fit::of(names) };
+            let fit = Fit { levels, inputs, balanced: args.balanced, ..Fit::default() };
             let mut how = Training::new(args.seed).threads(args.threads);
             match args.refine {
                 true => refine(&db, fit, &mut how)?,
@@ -128,7 +136,34 @@ fn open(args: &Args) -> Outcome<Shop> {
     let version = db.publish("sid", &codebook, Provenance::default())?;
     db.activate("sid", version)?;
     println!("codebook: {:.1} s", begun.elapsed().as_secs_f64());
-    Ok(Shop { db, cases, cold, codebook: ("sid".into(), version) })
+    Ok(Shop { db, cases, cold, codebook: ("sid".into(), version), files })
+}
+
+/// A database of these items.
+pub(crate) fn stock(files: &Files, keys: &BTreeSet<u64>) -> Outcome<Db> {
+    let mut schema = Schema::new().attr("title", AttrType::Text).event("view");
+    for (at, rows) in files.spaces.iter().enumerate() {
+        let dim = rows.first().map_or(0, Vec::len) as u32;
+        schema = schema.space_as(&format!("v{at}"), dim, Metric::Cosine, Encoding::F16);
+    }
+    let db = Db::in_memory(schema)?;
+    let mut batch = db.batch();
+    for (at, key) in keys.iter().enumerate() {
+        let mut item = Item::new(*key);
+        for (space, rows) in files.spaces.iter().enumerate() {
+            let row = rows.get(*key as usize).filter(|row| row.iter().any(|x| *x != 0.0));
+            item.vectors.extend(row.map(|row| (format!("v{space}"), row.clone())));
+        }
+        if let Some(title) = files.titles.as_ref().and_then(|titles| titles.get(key)) {
+            item = item.attr("title", title.as_str());
+        }
+        batch.put(item);
+        if at % 4096 == 4095 {
+            batch.commit()?;
+        }
+    }
+    batch.commit()?;
+    Ok(db)
 }
 
 /// A codebook that has learned from what users did; the last item of each history stays out of it, so
@@ -141,16 +176,42 @@ fn refine(db: &Db, fit: Fit, how: &mut Training<'_>) -> Outcome<Codebook> {
 /// Gives every item what the codebook reads of it as a vector in a space of its own.
 fn write_refined(db: &Db, codebook: &Codebook) -> Outcome<()> {
     let Some(encoder) = codebook.encoder() else { return Ok(()) };
-    db.add_space("refined", encoder.output() as u32, Metric::Cosine, Encoding::F16)?;
+    write(db, "refined", encoder.output(), |_, item| {
+        let vector = |input: &Input| item.vectors.iter().find(|(space, _)| *space == input.space);
+        let given: Vec<Option<&[f32]>> =
+            codebook.inputs().iter().map(|input| vector(input).map(|v| v.1.as_slice())).collect();
+        Ok(Some(codebook.read(&given)?))
+    })
+}
+
+/// Gives every item the row of a sequence model that reads its content: of one that users have met, with
+/// what they did in it; of a new one by its content alone. The last item of each history stays out of
+/// it, as it does for codes that are refined.
+fn collaborate(db: &Db, inputs: Vec<(String, f32)>, args: &Args) -> Outcome<()> {
+    let snapshot = db.snapshot();
+    let (train, last) = Sequences::read(&snapshot, &Reading::default())?.hold_out_last();
+    let mut how = Training::new(args.seed).threads(args.threads).validate(&last);
+    let begun = Instant::now();
+    let model = dense::sequence_model(inputs).train(&snapshot, &train, &mut how)?;
+    println!("vectors of what users did: {:.1} s", begun.elapsed().as_secs_f64());
+    let dim = model.dim().ok_or("it has vectors")?;
+    write(db, "collaborative", dim, |snapshot, item| Ok(model.content_vector(snapshot, &item.key)?))
+}
+
+/// Gives items a vector each in a space that is added.
+fn write(
+    db: &Db,
+    space: &str,
+    dim: usize,
+    vector: impl Fn(&Snapshot, &Item) -> Outcome<Option<Vec<f32>>>,
+) -> Outcome<()> {
+    db.add_space(space, dim as u32, Metric::Cosine, Encoding::F16)?;
     let snapshot = db.snapshot();
     let mut batch = db.batch();
     for (at, key) in snapshot.keys(&Where::all(), usize::MAX)?.into_iter().enumerate() {
         let Some(mut item) = snapshot.get(&key)? else { continue };
-        let vector = |input: &Input| item.vectors.iter().find(|(space, _)| *space == input.space);
-        let given: Vec<Option<&[f32]>> =
-            codebook.inputs().iter().map(|input| vector(input).map(|v| v.1.as_slice())).collect();
-        let refined = codebook.read(&given)?;
-        item.vectors.push(("refined".into(), refined));
+        let Some(vector) = vector(&snapshot, &item)? else { continue };
+        item.vectors.push((space.into(), vector));
         batch.put(item);
         if at % 4096 == 4095 {
             batch.commit()?;
@@ -162,7 +223,7 @@ fn write_refined(db: &Db, codebook: &Codebook) -> Outcome<()> {
 
 /// Writes what users did, but for what is held back: each user's last item, and all that concerns items
 /// that are to be new.
-fn act(
+pub(crate) fn act(
     db: &Db,
     lists: &[(u64, Vec<u64>)],
     keys: &BTreeSet<u64>,

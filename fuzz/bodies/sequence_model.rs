@@ -5,7 +5,7 @@ use super::{
     seal::{self, Files},
 };
 use bowerbird::{
-    Artifact, Db, Event, Key, KeyKind, Options, Schema, Timestamp,
+    Artifact, Db, Event, Key, KeyKind, Metric, Options, Schema, Timestamp,
     io::fault::Fault,
     model::*,
     recommend::{Recommender, Request},
@@ -30,18 +30,30 @@ pub fn methods() -> Vec<(&'static str, Box<dyn Train>)> {
     ]
 }
 
+/// And one that reads content, which `sequence-model` files have a section for.
+fn content() -> ContentSasrec {
+    let sasrec = Sasrec { dim: 8, epochs: Some(2), ..Sasrec::default() };
+    ContentSasrec { sasrec, hidden: 4, ..ContentSasrec::of(["text"]) }
+}
+
+fn item_of(key: u64) -> bowerbird::Item {
+    let angle = key as f32;
+    bowerbird::Item::new(key).vector("text", [angle.cos(), angle.sin(), 0.5])
+}
+
 /// The files of a database in which each method has an active model, named by its number.
 fn sound() -> &'static Files {
     static FILES: OnceLock<Files> = OnceLock::new();
     FILES.get_or_init(|| {
         let dir = Fault::new();
-        let schema = Schema::new().keys(KeyKind::Id).event("view");
+        let text = Schema::new().space("text", 3, Metric::Cosine);
+        let schema = text.keys(KeyKind::Id).event("view");
         let db = Db::create_in(Arc::new(dir.clone()), schema, Options::default()).unwrap();
         for user in 0..30u64 {
             let mut batch = db.batch();
             for step in 0..4 {
                 let item = (user + step) % 12;
-                batch.put(bowerbird::Item::new(item));
+                batch.put(item_of(item));
                 batch.event(Event::new(user, item, "view", Timestamp(step as i64)));
             }
             batch.commit().unwrap();
@@ -56,6 +68,11 @@ fn sound() -> &'static Files {
             let version = db.publish(&name, &model, model.provenance(db.snapshot().seq())).unwrap();
             db.activate(&name, version).unwrap();
         }
+        let model = content().train(&db.snapshot(), &sequences, &mut Training::new(7)).unwrap();
+        let name = format!("m{}", methods().len());
+        let version = db.publish(&name, &model, model.provenance(db.snapshot().seq())).unwrap();
+        db.activate(&name, version).unwrap();
+        db.batch().put(item_of(50)).commit().unwrap();
         db.close().unwrap();
         attack::files(&dir)
     })
@@ -64,7 +81,7 @@ fn sound() -> &'static Files {
 /// The first byte chooses the model, the rest what is changed in its file.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
-    let number = usize::from(choices.byte()) % methods().len();
+    let number = usize::from(choices.byte()) % (methods().len() + 1);
     let mut files = sound().clone();
     let prefix = format!("artifacts/m{number}@");
     let Some(path) = files.keys().find(|path| path.starts_with(&prefix)).cloned() else {
@@ -105,6 +122,15 @@ fn ask(dir: &Fault, name: &str) {
         if let Ok(slate) = recommender.run(&snapshot, &request) {
             assert!(slate.items.iter().all(|item| item.score.is_finite()));
         }
+    }
+    for key in [1u64, 50, 99] {
+        if let Ok(Some(row)) = model.content_vector(&snapshot, &Key::Id(key)) {
+            assert!(row.iter().all(|x| x.is_finite()));
+        }
+    }
+    let new = Recommender::new().retrieve(NextNew::by(name, 5)).score(NextScore::by(name));
+    if let Ok(slate) = new.run(&snapshot, &Request::new(5, Timestamp::MAX).user(1)) {
+        assert!(slate.items.iter().all(|item| item.score.is_finite()));
     }
     let tastes = Recommender::new()
         .summarize(UserVector::by(name).interests(2))

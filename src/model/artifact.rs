@@ -198,6 +198,44 @@ impl Model {
         vectors.input.get(code as usize * vectors.dim..(code as usize + 1) * vectors.dim)
     }
 
+    /// The vector of an item that users' vectors are compared with, of one that is known or of one
+    /// that is new: by the item's vectors in a snapshot, if the model reads content
+    /// ([`ContentSasrec`](crate::model::ContentSasrec)). `None` if the item is not there, has no
+    /// vector in a space that is read, or is new to a model that reads none.
+    ///
+    /// # Errors
+    /// `NotFound` if the snapshot lacks a space that the model reads; `Invalid` if it has other vectors.
+    pub fn content_vector(&self, snapshot: &Snapshot, item: &Key) -> Result<Option<Vec<f32>>> {
+        if let Some(row) = self.vector(item) {
+            return Ok(Some(row.to_vec()));
+        }
+        match (self.content(), snapshot.find(item)?) {
+            (Some(content), Some(addr)) => content.at(snapshot, addr),
+            _ => Ok(None),
+        }
+    }
+
+    /// How rows are made of content, if they are.
+    pub(crate) fn content(&self) -> Option<&sequence::Content> {
+        self.transformer()?.content.as_ref()
+    }
+
+    /// Most items of a history that a model with content looks at.
+    pub(crate) fn window(&self) -> usize {
+        self.transformer().map_or(0, |t| t.architecture.positions as usize)
+    }
+
+    /// The vector of a user whose past items have these rows, end to end, oldest first.
+    pub(crate) fn encode_rows(&self, rows: &[f32], out: &mut [f32]) {
+        if let Some(transformer) = self.transformer() {
+            transformer.encode_rows(rows, out);
+        }
+    }
+
+    fn transformer(&self) -> Option<&sequence::transformer::Transformer> {
+        self.of_method()
+    }
+
     /// How many numbers those vectors have; `None` if the method has none.
     pub fn dim(&self) -> Option<usize> {
         self.method.vectors().map(|vectors| vectors.dim)

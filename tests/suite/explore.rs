@@ -283,3 +283,70 @@ fn a_bandit_that_deals_nonsense_is_refused() {
         assert!(asked.is_err(), "{deal:?}");
     }
 }
+
+/// Finds some keys, under a name.
+struct Some(&'static str, std::ops::Range<u64>);
+
+impl Retrieve for Some {
+    fn name(&self) -> String {
+        self.0.into()
+    }
+
+    fn retrieve(&self, cx: &Context<'_>, _: &Allowed, found: &mut Found<'_>) -> Result<()> {
+        for key in self.1.clone() {
+            if let Option::Some(addr) = cx.snapshot.find(&Key::Id(key))? {
+                found.push(addr, 0.0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Scores by key.
+struct Known(&'static [f32]);
+
+impl Score for Known {
+    fn name(&self) -> String {
+        "Known".into()
+    }
+
+    fn score(&self, _: &Context<'_>, them: &Candidates, scores: &mut [f32]) -> Result<()> {
+        for (key, score) in them.keys().iter().zip(scores) {
+            let Key::Id(id) = key else { continue };
+            *score = self.0[*id as usize];
+        }
+        Ok(())
+    }
+}
+
+/// Goal: a margin gives as many places as items come near enough to those that they push out, the first
+/// beside the last. Method: a table; the old items are 10 to 6, the new 5.5, 5 and 4.
+#[test]
+fn a_margin_gives_places_to_what_comes_near_enough() {
+    let db = shop(8, &mut Dice(7)).0;
+    let slate = |margin: f32, limit: usize| {
+        let recommender = Recommender::new()
+            .retrieve(Some("Old", 0..5))
+            .retrieve(Some("New", 5..8))
+            .score(Known(&[10.0, 9.0, 8.0, 7.0, 6.0, 5.5, 5.0, 4.0]))
+            .select(Explore::new("New", 3).within(margin));
+        let slate = recommender.run(&db.snapshot(), &Request::new(limit, Timestamp(0)))?;
+        let keys = slate.items.iter().map(|item| item.key.to_string().parse::<u64>().unwrap());
+        Ok::<Vec<u64>, Error>(keys.collect())
+    };
+    for (margin, want) in [
+        (f32::NEG_INFINITY, vec![0, 1, 2, 3, 4]),
+        (0.4, vec![0, 1, 2, 3, 4]),
+        (0.5, vec![0, 1, 2, 3, 5]),
+        (1.9, vec![0, 1, 2, 3, 5]),
+        (2.0, vec![0, 1, 2, 5, 6]),
+        (3.9, vec![0, 1, 2, 5, 6]),
+        (4.0, vec![0, 1, 5, 6, 7]),
+        (f32::INFINITY, vec![0, 1, 5, 6, 7]),
+    ] {
+        assert_eq!(slate(margin, 5).unwrap(), want, "{margin}");
+    }
+    // Where there is room for all, nobody is pushed out.
+    assert_eq!(slate(f32::NEG_INFINITY, 10).unwrap().len(), 8);
+    assert!(matches!(slate(f32::NAN, 5), Err(Error::Invalid { .. })));
+}

@@ -5,6 +5,7 @@ mod architecture;
 mod boosts;
 mod classify;
 mod compat;
+mod content;
 mod corruption;
 mod crash;
 #[cfg(feature = "cuda")]

@@ -3,20 +3,24 @@
 //! Each names the active version of an artifact; [`Db::activate`](crate::Db::activate) changes what
 //! the next snapshot answers with. Rules for what a model does not know: an item of a history is
 //! passed over, an item of the catalogue is not retrieved, a candidate gets the lowest score among
-//! those that are known. A user without a known item gets what is popular. Each is said in the
+//! those that are known. A model that reads content ([`ContentSasrec`](super::ContentSasrec)) knows an
+//! item that is new by its vectors: in a history, and as a candidate; [`NextNew`] retrieves it. A user without a known item gets what is popular. Each is said in the
 //! slate's trace.
 
 mod known;
+mod next_new;
 mod retrieve;
 mod score;
 mod summarize;
+mod user;
 
 pub(crate) use known::unknown_rows;
+pub use next_new::NextNew;
 pub use retrieve::{NextItems, SimilarItems};
 pub use score::NextScore;
 pub use summarize::UserVector;
 
-use crate::{error::Result, model::Model, recommend::Context, store::Snapshot};
+use crate::{error::Result, key::Key, model::Model, recommend::Context, store::Snapshot};
 use std::sync::Arc;
 
 impl Snapshot {
@@ -29,13 +33,18 @@ impl Snapshot {
     }
 }
 
-/// What a model makes of the history of a request: codes, oldest first. Says what it does not know.
-fn history(cx: &Context<'_>, name: &str, model: &Model) -> Result<Vec<u32>> {
+/// The past items of a request that are of the kinds a model was trained on, oldest first.
+fn past<'c>(cx: &'c Context<'_>, model: &Model) -> Result<Vec<&'c Key>> {
     let kind = |kind: &String| cx.snapshot.schema().find_event(kind);
     let kinds = model.card().kinds.iter().map(kind).collect::<Result<Vec<u8>>>()?;
     let deeds = cx.history.deeds.iter();
     let counts = deeds.filter(|deed| kinds.is_empty() || kinds.contains(&deed.kind));
-    let items: Vec<_> = counts.map(|deed| &deed.item).collect();
+    Ok(counts.map(|deed| &deed.item).collect())
+}
+
+/// What a model makes of the history of a request: codes, oldest first. Says what it does not know.
+fn history(cx: &Context<'_>, name: &str, model: &Model) -> Result<Vec<u32>> {
+    let items = past(cx, model)?;
     let codes = model.vocabulary().codes(items.iter().copied());
     if codes.len() < items.len() {
         let unknown = items.len() - codes.len();

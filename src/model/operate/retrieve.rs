@@ -1,6 +1,6 @@
 //! Retrievers that ask a model.
 
-use super::{history, known};
+use super::{history, known, user::user};
 use crate::{
     error::{Error, Result},
     limits::LIMIT_MAX,
@@ -66,12 +66,8 @@ impl NextItems {
         let said = cx.interests.iter().filter(|i| i.space == self.model);
         let mut users: Vec<Vec<f32>> = said.map(|interest| interest.vector.clone()).collect();
         if users.is_empty() {
-            let history = history(cx, &self.model, model)?;
-            if history.is_empty() {
-                return Ok(Vec::new());
-            }
-            users.push(vec![0f32; vectors.dim]);
-            method.encode(&history, &mut users[0])?;
+            let Some(user) = user(cx, &self.model, (model, vectors))? else { return Ok(Vec::new()) };
+            users.push(user);
         }
         let (limit, mut lists) = (self.limit.div_ceil(users.len()), Vec::new());
         for user in &users {

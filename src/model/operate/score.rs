@@ -1,16 +1,20 @@
 //! Scoring candidates by a model.
 
-use super::history;
+use super::{history, next_new::new_rows, user::user};
 use crate::{
     error::Result,
-    model::method::dots,
+    model::{
+        Model,
+        method::{Vectors, dots},
+    },
     recommend::{Candidates, Context, Score},
 };
 
 /// Scores candidates, wherever they came from, by what a model says of the user's history.
 ///
 /// A candidate that the model does not know gets the lowest score among those that it knows. For a
-/// user without a known item all scores are 0. The trace says both.
+/// user without a known item all scores are 0. The trace says both. A model that reads content
+/// ([`ContentSasrec`](crate::model::ContentSasrec)) knows a candidate that is new by its vectors.
 ///
 /// ```
 /// use bowerbird::{model::NextScore, recommend::*};
@@ -28,6 +32,50 @@ impl NextScore {
     }
 }
 
+/// The score of each candidate, `None` for one that is not known; or nothing is known of the user.
+type Said = Option<Vec<Option<f32>>>;
+
+impl NextScore {
+    fn by_vectors(
+        &self,
+        cx: &Context<'_>,
+        (model, vectors): (&Model, Vectors<'_>),
+        candidates: &Candidates,
+    ) -> Result<Said> {
+        let Some(user) = user(cx, &self.model, (model, vectors))? else { return Ok(None) };
+        let mut said = Vec::with_capacity(candidates.len());
+        for (key, addr) in candidates.keys().iter().zip(candidates.addrs()) {
+            let mut score = [0f32];
+            let found = match model.vector(key) {
+                Some(row) => {
+                    dots(&user, row, &mut score);
+                    true
+                }
+                None => {
+                    let new = new_rows(cx.snapshot, model, addr.part)?;
+                    new.row(addr.row, vectors.dim).is_some_and(|row| {
+                        dots(&user, row, &mut score);
+                        true
+                    })
+                }
+            };
+            said.push(found.then_some(score[0]));
+        }
+        Ok(Some(said))
+    }
+
+    fn by_codes(&self, cx: &Context<'_>, model: &Model, candidates: &Candidates) -> Result<Said> {
+        let history = history(cx, &self.model, model)?;
+        if history.is_empty() {
+            return Ok(None);
+        }
+        let mut all = vec![0f32; model.vocabulary().len()];
+        model.method().scores(&history, &mut all)?;
+        let score = |key| model.vocabulary().code(key).map(|code| all[code as usize]);
+        Ok(Some(candidates.keys().iter().map(score).collect()))
+    }
+}
+
 impl Score for NextScore {
     fn name(&self) -> String {
         format!("NextScore({})", self.model)
@@ -35,40 +83,21 @@ impl Score for NextScore {
 
     fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
         let model = cx.snapshot.model(&self.model)?;
-        let history = history(cx, &self.model, &model)?;
-        if history.is_empty() {
+        let said = match model.method().vectors() {
+            Some(vectors) => self.by_vectors(cx, (&model, vectors), candidates)?,
+            None => self.by_codes(cx, &model, candidates)?,
+        };
+        let Some(said) = said else {
             cx.degraded(format!("{} knows no past item: all scores are 0", self.model));
             scores.fill(0.0);
             return Ok(());
-        }
-        let codes: Vec<Option<u32>> =
-            candidates.keys().iter().map(|key| model.vocabulary().code(key)).collect();
-        match model.method().vectors() {
-            Some(vectors) => {
-                let mut user = vec![0f32; vectors.dim];
-                model.method().encode(&history, &mut user)?;
-                for (score, code) in scores.iter_mut().zip(&codes) {
-                    let Some(code) = code else { continue };
-                    let row = &vectors.out[*code as usize * vectors.dim..][..vectors.dim];
-                    dots(&user, row, std::slice::from_mut(score));
-                }
-            }
-            None => {
-                let mut all = vec![0f32; model.vocabulary().len()];
-                model.method().scores(&history, &mut all)?;
-                for (score, code) in scores.iter_mut().zip(&codes) {
-                    *score = code.map_or(0.0, |code| all[code as usize]);
-                }
-            }
-        }
-        let known = scores.iter().zip(&codes).filter(|(_, code)| code.is_some());
-        let lowest = known.map(|(score, _)| *score).fold(f32::INFINITY, f32::min);
-        let unknown = codes.iter().filter(|code| code.is_none()).count();
+        };
+        let lowest = said.iter().copied().flatten().fold(f32::INFINITY, f32::min);
+        let lowest = if lowest.is_finite() { lowest } else { 0.0 };
+        scores.iter_mut().zip(&said).for_each(|(score, said)| *score = said.unwrap_or(lowest));
+        let unknown = said.iter().filter(|said| said.is_none()).count();
         if unknown > 0 {
-            let lowest = if lowest.is_finite() { lowest } else { 0.0 };
-            let nameless = scores.iter_mut().zip(&codes).filter(|(_, code)| code.is_none());
-            nameless.for_each(|(score, _)| *score = lowest);
-            let all = codes.len();
+            let all = said.len();
             cx.degraded(format!("{} does not know {unknown} of {all} candidates", self.model));
         }
         Ok(())

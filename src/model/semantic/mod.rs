@@ -47,6 +47,7 @@ pub use decoder::{CodeCard, CodeModel, CodeSequences, NextCodes};
 pub use export::{Array, Catalogue, Delta, Handover};
 pub use features::ClusterFeatures;
 pub use figures::{Drift, Figures};
+pub(crate) use fit::points;
 pub use fit::Fit;
 pub use generate::Generate;
 pub use import::Index;

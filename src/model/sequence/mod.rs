@@ -6,7 +6,8 @@ pub(crate) mod transformer;
 
 pub use gru4rec::{Gru4Rec, Live, Objective};
 pub use item2vec::{Item2Vec, NewItem};
-pub use transformer::{Bert4Rec, Loss, Sasrec};
+pub(crate) use transformer::Content;
+pub use transformer::{Bert4Rec, ContentSasrec, Loss, Sasrec};
 
 use crate::{artifact::Opened, error::Result, model::method::Method};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::{
         sequence::{
             gru4rec::{Gru, Parts},
             transformer::{
-                Activation, Architecture, Layout, Order, Padding, Place, Tag, Transformer,
+                Activation, Architecture, Content, Layout, Order, Padding, Place, Tag, Transformer,
             },
         },
     },
@@ -219,5 +219,12 @@ fn own(manifest: &Manifest, items: usize, tensors: &mut Tensors) -> Result<Arc<d
         let numbers = tensors.take(&name, &shape)?;
         parts.push((name, numbers));
     }
-    Ok(Arc::new(Transformer::from_parts(a, parts)?))
+    let transformer = Transformer::from_parts(a, parts)?;
+    Ok(Arc::new(match manifest.config.get("content") {
+        Some(said) => {
+            let content = Content::from_weights(said, dim, |name, shape| tensors.take(name, shape))?;
+            transformer.reading(content)?
+        }
+        None => transformer,
+    }))
 }

@@ -56,6 +56,7 @@ pub struct Explore {
     places: usize,
     most: usize,
     share: f64,
+    within: f32,
     by: Box<dyn Select>,
     bandit: Box<dyn Bandit>,
 }
@@ -71,7 +72,8 @@ const COIN: u64 = 1;
 impl Explore {
     fn of(arms: Arms, places: usize) -> Explore {
         let by = Box::new(crate::recommend::Top);
-        Explore { arms, places, most: ARMS, share: 1.0, by, bandit: Box::new(InOrder) }
+        let bandit = Box::new(InOrder);
+        Explore { arms, places, most: ARMS, share: 1.0, within: f32::INFINITY, by, bandit }
     }
 
     /// At most so many places for what a retriever of this name finds, in the order in which it found
@@ -93,6 +95,16 @@ impl Explore {
     /// What the source's hint must be at least: a similarity, if it is a search by content.
     pub fn least(mut self, hint: f32) -> Explore {
         self.arms.least(hint);
+        self
+    }
+
+    /// Gives a place only where the item's score is at most this far below that of the item which would
+    /// have had the place otherwise: the first item to explore beside the last of the slate, the second
+    /// beside the last but one. So slates whose last items are hardly likelier give more places than those
+    /// whose are. With scores that are logits, such as [`NextScore`](crate::model::NextScore)'s, `ln 3`
+    /// means a third as likely. For all unless set.
+    pub fn within(mut self, margin: f32) -> Explore {
+        self.within = margin;
         self
     }
 
@@ -130,10 +142,28 @@ impl Explore {
             let why = format!("are {}; 1 to {ARMS_MAX}", self.most);
             return Err(Error::invalid("items that Explore is among", why));
         }
+        if self.within.is_nan() {
+            return Err(Error::invalid("margin of Explore", "is not a number"));
+        }
         if !(0.0..=1.0).contains(&self.share) {
             return Err(Error::invalid("share of Explore", format!("is {}; 0 to 1", self.share)));
         }
         Ok(())
+    }
+
+    /// How many of the first items to explore are worth their places: up to the first that is not.
+    fn worth(
+        &self,
+        ranked: &Ranked<'_>,
+        usual: &[Chosen],
+        (arms, limit): (&[usize], usize),
+    ) -> usize {
+        let worth = |(at, arm): (usize, &usize)| {
+            // Where the slate is shorter than was asked for, nobody loses a place.
+            let last = limit.checked_sub(at + 1).and_then(|last| usual.get(last));
+            last.is_none_or(|last| ranked.score(*arm) + self.within >= ranked.score(last.place))
+        };
+        arms.iter().enumerate().take_while(|arm| worth(*arm)).count()
     }
 
     /// Who gets the places, checked.
@@ -175,6 +205,7 @@ impl Select for Explore {
         let mut places = self.arms.places(cx, ranked, &stay)?;
         places.truncate(self.most);
         let slots = self.places.min(places.len()).min(limit);
+        let slots = self.worth(ranked, &usual, (&places[..slots], limit));
         if slots == 0 || self.share == 0.0 {
             return Ok(usual);
         }

@@ -174,6 +174,12 @@ impl Architecture {
         matches!(self.padding, Padding::Placed | Padding::Unplaced)
     }
 
+    /// Whether a row that is made of content can stand beside those of the table: items go in and are
+    /// scored by the same rows, and by nothing else.
+    pub(crate) fn reads_content(&self) -> bool {
+        self.causal && !self.pads() && !self.bias && !self.untied
+    }
+
     /// Whether it can be computed with, in bounded memory.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong =

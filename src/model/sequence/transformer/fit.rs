@@ -7,6 +7,7 @@
 use super::{
     architecture::Architecture,
     attention::Tokens,
+    blend::Blend,
     layer::Drop,
     pass::{HeadTrace, Trace},
     sasrec::Loss,
@@ -20,6 +21,7 @@ use crate::{
             dice::Dice,
             epochs::{self, Epochs, Learner},
             groups::{GROUPS, deal, work_on},
+            exp::add,
             loss::{Against, Negatives, Predicted, Rows, full, pairs, sampled},
         },
         training::{Next, Training},
@@ -93,6 +95,10 @@ pub(crate) struct Fit<'a> {
     items: Adam,
     /// Per row of the item table: the last step it was settled for.
     settled: Vec<u64>,
+    /// Where rows are made of content.
+    blend: Option<Blend>,
+    /// The rows of a step that will be read.
+    read: Vec<u32>,
     seed: u64,
     step: u64,
 }
@@ -127,9 +133,17 @@ impl<'a> Fit<'a> {
             theta: Adam::new(pace, transformer.theta.len()),
             items: Adam::of_rows(pace, rows, dim),
             settled: vec![0; rows],
+            blend: None,
+            read: Vec::new(),
             seed,
             step: 0,
         }
+    }
+
+    /// With rows that are made of content.
+    pub(super) fn blending(mut self, blend: Blend) -> Fit<'a> {
+        self.blend = Some(blend);
+        self
     }
 
     /// Trains, keeping the best by the manners of `how`.
@@ -182,7 +196,10 @@ impl<'a> Fit<'a> {
     fn settle(&mut self, transformer: &mut Transformer, groups: usize) {
         let (items, dim) =
             (transformer.architecture.items as usize, transformer.architecture.dim as usize);
+        self.read.clear();
         if self.recipe.all() {
+            self.read.extend(0..items as u32);
+            self.blend(transformer);
             return;
         }
         for (number, group) in self.groups[..groups].iter_mut().enumerate() {
@@ -197,12 +214,26 @@ impl<'a> Fit<'a> {
                 let settled = &mut self.settled[*row as usize];
                 if *settled != self.step {
                     *settled = self.step;
-                    self.items.settle(*row as usize, &mut transformer.items, dim);
+                    self.read.push(*row);
+                    let numbers = match &mut self.blend {
+                        Some(blend) => &mut blend.own,
+                        None => &mut transformer.items,
+                    };
+                    self.items.settle(*row as usize, numbers, dim);
                 }
             }
         }
         if !transformer.architecture.causal {
             self.items.settle(items, &mut transformer.items, dim);
+        }
+        self.blend(transformer);
+    }
+
+    /// Makes the rows that will be read of content, some of it alone.
+    fn blend(&mut self, transformer: &mut Transformer) {
+        if let Some(blend) = &mut self.blend {
+            let mut dice = Dice::new(self.seed, self.step + (1 << 42));
+            blend.write(&mut transformer.items, &self.read, Some(&mut dice));
         }
     }
 
@@ -220,7 +251,18 @@ impl<'a> Fit<'a> {
                     if let Rows::All { grad, .. } = &g.rows { Some(&grad[..]) } else { None }
                 })
                 .collect();
-            self.items.all(&mut transformer.items, &grads, threads);
+            let Some(blend) = &mut self.blend else {
+                self.items.all(&mut transformer.items, &grads, threads);
+                return;
+            };
+            let dim = transformer.architecture.dim as usize;
+            let mut sum = vec![0f32; transformer.items.len()];
+            grads.iter().for_each(|grad| add(&mut sum, grad, 1.0));
+            let rows = || (0u32..).zip(sum.chunks_exact(dim));
+            blend.learn(self.recipe.rate, |to| rows().for_each(|(row, grad)| to(row, grad)));
+            let alone = (0u32..).zip(sum.chunks_exact_mut(dim)).filter(|r| !blend.with_own(r.0));
+            alone.for_each(|(_, grad)| grad.fill(0.0));
+            self.items.all(&mut blend.own, &[&sum], threads);
             return;
         }
         // The rows of later groups are added to those of the first.
@@ -229,7 +271,16 @@ impl<'a> Fit<'a> {
             other.rows.each(|row, grad| first.rows.add(row, grad, 1.0));
         }
         let items = &mut self.items;
-        first.rows.each(|row, grad| items.row(row as usize, &mut transformer.items, grad));
+        let Some(blend) = &mut self.blend else {
+            first.rows.each(|row, grad| items.row(row as usize, &mut transformer.items, grad));
+            return;
+        };
+        blend.learn(self.recipe.rate, |to| first.rows.each(|row, grad| to(row, grad)));
+        first.rows.each(|row, grad| {
+            if blend.with_own(row) {
+                items.row(row as usize, &mut blend.own, grad);
+            }
+        });
     }
 }
 
@@ -244,8 +295,19 @@ impl Learner for Fit<'_> {
         if !self.recipe.all() {
             let dim = transformer.architecture.dim as usize;
             for row in 0..transformer.architecture.rows() {
-                self.items.settle(row, &mut transformer.items, dim);
+                let numbers = match &mut self.blend {
+                    Some(blend) => &mut blend.own,
+                    None => &mut transformer.items,
+                };
+                self.items.settle(row, numbers, dim);
             }
+        }
+        if let Some(blend) = &mut self.blend {
+            self.read.clear();
+            self.read.extend(0..transformer.architecture.items);
+            blend.write(&mut transformer.items, &self.read, None);
+            // A map whose numbers are no longer finite is told by the loss.
+            transformer.content = blend.content().ok();
         }
     }
 

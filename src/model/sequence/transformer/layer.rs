@@ -51,6 +51,16 @@ impl Dense {
         self.slice_backward((theta, grad), 0..self.outputs, (x, rows), d_out, (d_x, keep));
     }
 
+    /// Adds to the gradient of the weights alone: of a first layer nobody asks for that of `x`.
+    pub(crate) fn weigh(&self, grad: &mut [f32], (x, rows): (&[f32], usize), d_out: &[f32]) {
+        if rows == 0 {
+            return;
+        }
+        let (x, d) = (Matrix::new(x, rows, self.inputs), Matrix::new(d_out, rows, self.outputs));
+        gemm(1.0, x.t(), d, 1.0, &mut grad[self.weight..][..self.inputs * self.outputs]);
+        sum_rows(d_out, self.outputs, rows, &mut grad[self.bias..][..self.outputs]);
+    }
+
     /// The way back of [`Dense::slice`].
     pub(crate) fn slice_backward(
         &self,

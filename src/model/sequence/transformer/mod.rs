@@ -9,10 +9,15 @@
 //! | `fit` | training: batches, groups, threads |
 //! | `shape` | what follows from the data where options do not say |
 //! | `sasrec`, `bert4rec` | the two methods: their options and what they predict |
+//! | `content`, `blend` | rows made of content: of an item that is new, and while they are learned |
+//! | `content_sasrec` | SASRec with such rows |
 
 mod architecture;
 mod attention;
 mod bert4rec;
+mod blend;
+mod content;
+mod content_sasrec;
 mod fit;
 #[cfg(test)]
 mod gradients;
@@ -31,6 +36,8 @@ pub(crate) use architecture::{
 };
 pub(crate) use attention::Tokens;
 pub use bert4rec::Bert4Rec;
+pub(crate) use content::Content;
+pub use content_sasrec::ContentSasrec;
 pub(crate) use layer::Drop;
 pub(crate) use pass::{Net, Trace};
 pub use sasrec::{Loss, Sasrec};

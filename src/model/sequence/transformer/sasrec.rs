@@ -94,8 +94,20 @@ impl Default for Sasrec {
     }
 }
 
-impl Train for Sasrec {
-    fn train(&self, sequences: &Sequences, how: &mut Training<'_>) -> Result<Model> {
+/// What training begins with.
+pub(super) struct Plan<'s> {
+    pub(super) recipe: Recipe,
+    pub(super) windows: Vec<&'s [u32]>,
+    pub(super) transformer: Transformer,
+    pub(super) options: Vec<(String, String)>,
+}
+
+impl Sasrec {
+    pub(super) fn plan<'s>(
+        &self,
+        sequences: &'s Sequences,
+        how: &Training<'_>,
+    ) -> Result<Plan<'s>> {
         let wrong = |what: &str, why: &str| Err(Error::invalid(format!("{what} of Sasrec"), why));
         let shape = Shape::new(sequences, how.validation.is_some());
         let recipe = Recipe {
@@ -120,6 +132,13 @@ impl Train for Sasrec {
         architecture.check()?;
         let options = options(&recipe, &architecture);
         let transformer = Transformer::fresh(architecture, &mut Dice::new(how.seed, 1))?;
+        Ok(Plan { recipe, windows, transformer, options })
+    }
+}
+
+impl Train for Sasrec {
+    fn train(&self, sequences: &Sequences, how: &mut Training<'_>) -> Result<Model> {
+        let Plan { recipe, windows, transformer, options } = self.plan(sequences, how)?;
         let fit = Fit::new(&transformer, windows, recipe, (how.seed, how.threads));
         Ok(Model::trained(fit.run(transformer, how)?, options, sequences, how))
     }

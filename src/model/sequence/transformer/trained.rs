@@ -3,6 +3,7 @@
 use super::{
     architecture::{Architecture, Layout, Padding, Place},
     attention::Tokens,
+    content::Content,
     layer::Drop,
     pass::{HeadTrace, Net, Trace},
 };
@@ -28,6 +29,8 @@ const THETA: u16 = shelf::OWN + 1;
 const ITEMS: u16 = shelf::OWN + 2;
 const BIAS: u16 = shelf::OWN + 3;
 const OUTPUTS: u16 = shelf::OWN + 4;
+/// How rows are made of content, where they are.
+const CONTENT: u16 = shelf::OWN + 5;
 
 /// Histories that go through the network at a time.
 const HISTORIES: usize = 16;
@@ -45,6 +48,8 @@ pub(crate) struct Transformer {
     pub(crate) items: Vec<f32>,
     /// What items are scored by, with their biases behind: empty where `items` will do.
     scored: Vec<f32>,
+    /// How an item that is not in the table gets a row.
+    pub(crate) content: Option<Content>,
 }
 
 impl Transformer {
@@ -108,7 +113,20 @@ impl Transformer {
             }
         }
         let scored = scored(&architecture, (&items, &outputs), &bias);
-        Ok(Transformer { architecture, layout, theta, items, scored })
+        Ok(Transformer { architecture, layout, theta, items, scored, content: None })
+    }
+
+    /// With a map by which items that are not in the table get rows.
+    ///
+    /// # Errors
+    /// `Invalid` if the architecture has no place for it.
+    pub(crate) fn reading(mut self, content: Content) -> Result<Transformer> {
+        if !self.architecture.reads_content() {
+            let why = "looks both ways, pads, or scores by a table or biases of its own";
+            return Err(Error::invalid("transformer with content", why));
+        }
+        self.content = Some(content);
+        Ok(self)
     }
 
     /// One that has learned nothing: weights and item vectors of small random numbers, norms of 1.
@@ -128,7 +146,7 @@ impl Transformer {
         let items: Vec<f32> = (0..count).map(|_| dice.normal() * START).collect();
         let bias = vec![0f32; if architecture.bias { architecture.items as usize } else { 0 }];
         let scored = scored(&architecture, (&items, &[]), &bias);
-        Ok(Transformer { architecture, layout, theta, items, scored })
+        Ok(Transformer { architecture, layout, theta, items, scored, content: None })
     }
 
     pub(crate) fn net(&self) -> Net<'_> {
@@ -208,6 +226,24 @@ impl Transformer {
         }
     }
 
+    /// The vector of a user whose past items have these rows, end to end, oldest first: as if they
+    /// were in the table. Only where there may be content.
+    pub(crate) fn encode_rows(&self, rows: &[f32], out: &mut [f32]) {
+        let dim = self.architecture.dim as usize;
+        let most = self.architecture.positions as usize;
+        let rows = &rows[rows.len() - rows.len().min(most * dim)..];
+        let (mut tokens, mut trace) = (Tokens::default(), Trace::default());
+        tokens.clear();
+        tokens.items.extend(0..(rows.len() / dim) as u32);
+        self.place(&mut tokens);
+        Net { items: rows, ..self.net() }.forward(&tokens, Drop::default(), &mut trace);
+        let mut last = trace.states.split_off(trace.states.len().saturating_sub(dim));
+        self.net().head(&mut last, &mut HeadTrace::default());
+        if last.len() == out.len() {
+            out.copy_from_slice(&last);
+        }
+    }
+
     /// Opens one that knows so many items.
     pub(crate) fn open(from: &Opened, items: usize) -> Result<Transformer> {
         let architecture: Architecture = shelf::take(from, ARCHITECTURE)?;
@@ -229,7 +265,14 @@ impl Transformer {
             false => Vec::new(),
         };
         let scored = scored(&architecture, (&table, &outputs), &bias);
-        Ok(Transformer { architecture, layout, theta, items: table, scored })
+        let content = Content::open(from, CONTENT, dim)?;
+        let plain = Transformer { architecture, layout, theta, items: table, scored, content: None };
+        match content {
+            Some(content) => {
+                plain.reading(content).map_err(|_| from.damage("architecture for content"))
+            }
+            None => Ok(plain),
+        }
     }
 }
 
@@ -301,7 +344,13 @@ impl Method for Transformer {
             let outputs = rows().flat_map(|row| &row[..dim]).copied().collect();
             parts.push(("outputs".into(), vec![rows().len(), dim], outputs));
         }
-        let Ok(serde_json::Value::Object(config)) = serde_json::to_value(a) else { return None };
+        let Ok(serde_json::Value::Object(mut config)) = serde_json::to_value(a) else {
+            return None;
+        };
+        if let Some((said, more)) = self.content.as_ref().map(Content::weights) {
+            config.insert("content".into(), said);
+            parts.extend(more);
+        }
         Some(Weights { architecture: "bowerbird", config, parts })
     }
 
@@ -318,6 +367,6 @@ impl Method for Transformer {
             let outputs: Vec<f32> = rows.flat_map(|row| &row[..dim]).copied().collect();
             shelf::put_f32(out, OUTPUTS, &outputs)?;
         }
-        Ok(())
+        self.content.iter().try_for_each(|content| content.save(out, CONTENT))
     }
 }

@@ -1,0 +1,52 @@
+//! A user as a model's vector, by what was done before.
+
+use super::history;
+use crate::{
+    error::Result,
+    model::{Model, method::Vectors},
+    recommend::Context,
+};
+
+/// The vector that a model with vectors makes of the history of a request; `None` if it knows nothing
+/// of it, which the trace says. Where the model reads content, items that are new to it count by
+/// theirs.
+pub(super) fn user(
+    cx: &Context<'_>,
+    name: &str,
+    (model, vectors): (&Model, Vectors<'_>),
+) -> Result<Option<Vec<f32>>> {
+    let mut user = vec![0f32; vectors.dim];
+    let Some(content) = model.content() else {
+        let history = history(cx, name, model)?;
+        if history.is_empty() {
+            return Ok(None);
+        }
+        model.method().encode(&history, &mut user)?;
+        return Ok(Some(user));
+    };
+    let items = super::past(cx, model)?;
+    let (mut rows, mut unknown) = (Vec::new(), 0);
+    // Oldest first at last; those that no window reaches need not be read.
+    for key in items.iter().rev() {
+        if rows.len() == model.window() {
+            break;
+        }
+        match (model.vector(key), cx.snapshot.find(key)?) {
+            (Some(row), _) => rows.push(row.to_vec()),
+            (None, Some(addr)) => match content.at(cx.snapshot, addr)? {
+                Some(row) => rows.push(row),
+                None => unknown += 1,
+            },
+            (None, None) => unknown += 1,
+        }
+    }
+    if unknown > 0 {
+        cx.degraded(format!("{name} does not know {unknown} of {} past items", items.len()));
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    rows.reverse();
+    model.encode_rows(&rows.concat(), &mut user);
+    Ok(Some(user))
+}
