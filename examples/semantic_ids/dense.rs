@@ -61,7 +61,7 @@ impl Slates {
     }
 
     /// Of what is new to it.
-    fn new(self) -> Recommender {
+    fn fresh(self) -> Recommender {
         self.ranked().retrieve(NextNew::by("dense", 100))
     }
 
@@ -95,7 +95,7 @@ struct Line {
 /// rule of [`Explore::within`] is a line of code. `start` holds the chosen margin against the operator.
 fn line(db: &Db, slates: Slates, (cold, warm): (&[&Case], &[&Case]), args: &Args) -> Outcome<Line> {
     let snapshot = db.snapshot();
-    let (known, new) = (slates.known(), slates.new());
+    let (known, new) = (slates.known(), slates.fresh());
     let mut rows: Vec<(f32, f64, f64)> = MARGINS.iter().map(|m| (*m, 0.0, 0.0)).collect();
     let (mut base, mut alone) = (Quality::default(), vec![0.0; PLACES]);
     for (cases, is_cold) in [(cold, true), (warm, false)] {

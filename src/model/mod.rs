@@ -48,7 +48,9 @@ pub use card::Card;
 pub use cases::{Case, Cases, Protocol, Quality};
 pub use counting::{Als, Associations, Ease, ItemKnn, Markov, Popularity, Rules, VsKnn};
 pub use operate::{NextItems, NextNew, NextScore, SimilarItems, UserVector};
-pub use sequence::{Bert4Rec, ContentSasrec, Gru4Rec, Item2Vec, Live, Loss, NewItem, Objective, Sasrec};
+pub use sequence::{
+    Bert4Rec, ContentSasrec, Gru4Rec, Item2Vec, Live, Loss, NewItem, Objective, Sasrec,
+};
 pub use sequences::{Reading, Sequences};
 pub use training::{Epoch, Training};
 pub use two_tower::{TowerQuery, TowerUser, Towers, TwoTower};

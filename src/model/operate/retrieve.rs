@@ -66,7 +66,9 @@ impl NextItems {
         let said = cx.interests.iter().filter(|i| i.space == self.model);
         let mut users: Vec<Vec<f32>> = said.map(|interest| interest.vector.clone()).collect();
         if users.is_empty() {
-            let Some(user) = user(cx, &self.model, (model, vectors))? else { return Ok(Vec::new()) };
+            let Some(user) = user(cx, &self.model, (model, vectors))? else {
+                return Ok(Vec::new());
+            };
             users.push(user);
         }
         let (limit, mut lists) = (self.limit.div_ceil(users.len()), Vec::new());

@@ -1,6 +1,6 @@
 //! A user as a vector, or several.
 
-use super::history;
+use super::{history, user::user};
 use crate::{
     error::{Error, Result},
     model::{Model, method::Vectors},
@@ -13,7 +13,8 @@ use crate::{
 /// database that holds the model's vectors ([`Model::vector`]) under [`Metric::Dot`](crate::Metric),
 /// in which [`NearInterests`](crate::recommend::NearInterests) walks a graph. With several
 /// interests, the history is split into groups of items that are alike (k-medoids of their
-/// vectors), and each group is a history of its own.
+/// vectors), and each group is a history of its own; of items that the model was trained on, even if
+/// it reads content.
 ///
 /// ```
 /// use bowerbird::{model::*, recommend::*};
@@ -70,6 +71,14 @@ impl Summarize for UserVector {
                 let why = format!("has {dim} numbers; vectors of {} {}", self.model, vectors.dim);
                 return Err(Error::invalid(format!("space {:?}", self.space), why));
             }
+        }
+        if self.interests == 1 && model.content().is_some() {
+            let user = user(cx, &self.model, (&model, vectors))?;
+            if user.is_none() {
+                cx.degraded(format!("{} knows no past item: no vector of the user", self.model));
+            }
+            let interest = |vector| Interest::new(&self.space, vector, 1.0);
+            return Ok(user.map(interest).into_iter().collect());
         }
         let history = history(cx, &self.model, &model)?;
         if history.is_empty() {

@@ -222,7 +222,8 @@ fn own(manifest: &Manifest, items: usize, tensors: &mut Tensors) -> Result<Arc<d
     let transformer = Transformer::from_parts(a, parts)?;
     Ok(Arc::new(match manifest.config.get("content") {
         Some(said) => {
-            let content = Content::from_weights(said, dim, |name, shape| tensors.take(name, shape))?;
+            let content =
+                Content::from_weights(said, dim, |name, shape| tensors.take(name, shape))?;
             transformer.reading(content)?
         }
         None => transformer,

@@ -105,8 +105,7 @@ impl Blend {
             None => &now.x,
         };
         self.outer.forward(&self.theta, from, rows.len(), &mut now.out);
-        for ((row, said), with_own) in
-            rows.iter().zip(now.out.chunks_exact(dim)).zip(&now.with_own)
+        for ((row, said), with_own) in rows.iter().zip(now.out.chunks_exact(dim)).zip(&now.with_own)
         {
             let row = *row as usize;
             let item = &mut items[row * dim..][..dim];
@@ -121,9 +120,10 @@ impl Blend {
 
     /// Whether a row that was written is with its own part.
     pub(super) fn with_own(&self, row: u32) -> bool {
-        self.now.places.get(row as usize).is_some_and(|place| {
-            *place != NONE && self.now.with_own[*place as usize]
-        })
+        self.now
+            .places
+            .get(row as usize)
+            .is_some_and(|place| *place != NONE && self.now.with_own[*place as usize])
     }
 
     /// One step of the map, by the gradients of the rows that were written.

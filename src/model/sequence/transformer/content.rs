@@ -65,7 +65,8 @@ impl Content {
             if let Some(vector) = vector
                 && (vector.len() != input.dim as usize || !vector.iter().all(|x| x.is_finite()))
             {
-                let why = format!("must have {} finite numbers, and has {}", input.dim, vector.len());
+                let why =
+                    format!("must have {} finite numbers, and has {}", input.dim, vector.len());
                 return Err(Error::invalid(format!("vector in space {:?}", input.space), why));
             }
             input.push(vector, &mut numbers);
@@ -110,7 +111,7 @@ impl Content {
 
     /// As tensors, and as what a manifest says of them: the inputs without their means, and how many
     /// layers there are. Weights are `[outputs, inputs]`, as PyTorch's.
-    pub(crate) fn weights(&self) -> (serde_json::Value, Vec<(String, Vec<usize>, Vec<f32>)>) {
+    pub(crate) fn weights(&self) -> (serde_json::Value, Vec<Named>) {
         let (mut inputs, mut parts) = (Vec::new(), Vec::new());
         for (at, input) in self.inputs.iter().enumerate() {
             inputs.push(serde_json::json!({
@@ -155,6 +156,9 @@ impl Content {
         Content::new(inputs, encoder, dim)
     }
 }
+
+/// Name, shape and numbers of a tensor.
+type Named = (String, Vec<usize>, Vec<f32>);
 
 /// What a manifest says of content.
 #[derive(Deserialize)]

@@ -101,8 +101,7 @@ impl ContentSasrec {
         transformer.items = vec![0.0; own.len()];
         let pace = Pace { rate: recipe.rate, keep: (0.9, 0.98) };
         let mut dice = Dice::new(how.seed, 41);
-        let blend =
-            Blend::new(content, (self.hidden, dim), (own, self.alone), (pace, &mut dice));
+        let blend = Blend::new(content, (self.hidden, dim), (own, self.alone), (pace, &mut dice));
         let fit = Fit::new(&transformer, windows, recipe, (how.seed, how.threads)).blending(blend);
         options.extend([
             ("inputs".into(), format!("{:?}", self.inputs)),
@@ -145,9 +144,8 @@ impl ContentSasrec {
     }
 
     fn check(&self) -> Result<()> {
-        let wrong = |what: &str, why: String| {
-            Err(Error::invalid(format!("{what} of ContentSasrec"), why))
-        };
+        let wrong =
+            |what: &str, why: String| Err(Error::invalid(format!("{what} of ContentSasrec"), why));
         if !(1..=TERMS_MAX).contains(&self.inputs.len()) {
             return wrong("inputs", format!("are {}; 1 to {TERMS_MAX}", self.inputs.len()));
         }

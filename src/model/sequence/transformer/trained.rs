@@ -266,7 +266,8 @@ impl Transformer {
         };
         let scored = scored(&architecture, (&table, &outputs), &bias);
         let content = Content::open(from, CONTENT, dim)?;
-        let plain = Transformer { architecture, layout, theta, items: table, scored, content: None };
+        let plain =
+            Transformer { architecture, layout, theta, items: table, scored, content: None };
         match content {
             Some(content) => {
                 plain.reading(content).map_err(|_| from.damage("architecture for content"))
