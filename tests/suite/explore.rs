@@ -324,15 +324,18 @@ impl Score for Known {
 #[test]
 fn a_margin_gives_places_to_what_comes_near_enough() {
     let db = shop(8, &mut Dice(7)).0;
-    let slate = |margin: f32, limit: usize| {
+    let slate_of = |scores: &'static [f32], margin: f32, limit: usize| {
         let recommender = Recommender::new()
             .retrieve(Some("Old", 0..5))
             .retrieve(Some("New", 5..8))
-            .score(Known(&[10.0, 9.0, 8.0, 7.0, 6.0, 5.5, 5.0, 4.0]))
+            .score(Known(scores))
             .select(Explore::new("New", 3).within(margin));
         let slate = recommender.run(&db.snapshot(), &Request::new(limit, Timestamp(0)))?;
         let keys = slate.items.iter().map(|item| item.key.to_string().parse::<u64>().unwrap());
         Ok::<Vec<u64>, Error>(keys.collect())
+    };
+    let slate = |margin: f32, limit: usize| {
+        slate_of(&[10.0, 9.0, 8.0, 7.0, 6.0, 5.5, 5.0, 4.0], margin, limit)
     };
     for (margin, want) in [
         (f32::NEG_INFINITY, vec![0, 1, 2, 3, 4]),
@@ -346,6 +349,13 @@ fn a_margin_gives_places_to_what_comes_near_enough() {
     ] {
         assert_eq!(slate(margin, 5).unwrap(), want, "{margin}");
     }
+    // One that has a place by its own score pushes nobody out, and the next is held against the last
+    // of the others.
+    let good =
+        |margin: f32| slate_of(&[10.0, 9.0, 8.0, 7.0, 6.0, 6.5, 5.0, 4.0], margin, 5).unwrap();
+    assert_eq!(good(f32::NEG_INFINITY), [0, 1, 2, 3, 5]);
+    assert_eq!(good(1.9), [0, 1, 2, 3, 5]);
+    assert_eq!(good(2.0), [0, 1, 2, 5, 6]);
     // Where there is room for all, nobody is pushed out.
     assert_eq!(slate(f32::NEG_INFINITY, 10).unwrap().len(), 8);
     assert!(matches!(slate(f32::NAN, 5), Err(Error::Invalid { .. })));
