@@ -18,7 +18,7 @@ pub(crate) fn memory_bytes() -> Option<u64> {
 /// the root that a container sees as its own.
 fn limits_of(line: &str) -> Vec<String> {
     let mut fields = line.splitn(3, ':').skip(1);
-    let (kinds, path) = (fields.next().unwrap_or(""), fields.next().unwrap_or("/"));
+    let (Some(kinds), Some(path)) = (fields.next(), fields.next()) else { return Vec::new() };
     let (folder, name) = match kinds {
         "" => ("/sys/fs/cgroup", "memory.max"),
         kinds if kinds.split(',').any(|kind| kind == "memory") => {
