@@ -92,7 +92,8 @@ struct Line {
 }
 
 /// What a case comes to with every margin, from both lists apart: the two are asked for once, and the
-/// rule of [`Explore::within`] is a line of code. `start` holds the chosen margin against the operator.
+/// rule of [`Explore::within`] is a line of code. `start` asks the operator itself with the chosen
+/// margin; there a new item may also stand higher, where its own score puts it.
 fn line(db: &Db, slates: Slates, (cold, warm): (&[&Case], &[&Case]), args: &Args) -> Outcome<Line> {
     let snapshot = db.snapshot();
     let (known, new) = (slates.known(), slates.fresh());
@@ -111,8 +112,6 @@ fn line(db: &Db, slates: Slates, (cold, warm): (&[&Case], &[&Case]), args: &Args
                 base.ndcg_10 += share / (at as f64 + 2.0).log2();
             }
             for (margin, found, left) in &mut rows {
-                // A new item that is good enough by itself stays where it is; so few are, and the test
-                // below says so, that the last places stand for all.
                 let worth = |at: &usize| {
                     let last = old.len().checked_sub(at + 1).filter(|_| old.len() == 10);
                     last.is_none_or(|last| fresh[*at].1 + *margin >= old[last].1)
