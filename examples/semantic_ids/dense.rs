@@ -168,8 +168,8 @@ fn choose(line: &Line) -> f32 {
     fits.map(|row| row.0).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Chooses what similarity adds, and the margin, as if it were a day earlier: without each user's last item and without the items
-/// that are new in the end, with others held back in their place.
+/// Chooses what similarity adds, and the margin, as if it were a day earlier: without each user's last
+/// item and without the items that are new in the end, with others held back in their place.
 fn rehearse(shop: &Shop, args: &Args) -> Outcome<(Slates, f32)> {
     let files = &shop.files;
     let keys: BTreeSet<u64> = files.keys.difference(&shop.cold).copied().collect();

@@ -113,9 +113,11 @@ fn crossed(count: usize) -> Rows {
 fn classifiers_are_artifacts() {
     let rows = rows(&golden()["fits"][1]["learn"]);
     let db = Db::in_memory(Schema::new()).unwrap();
-    let mut all = vec![FitClassifier::logistic()];
-    #[cfg(feature = "boosting")]
-    all.push(FitClassifier::boosting());
+    let all = [
+        FitClassifier::logistic(),
+        #[cfg(feature = "boosting")]
+        FitClassifier::boosting(),
+    ];
     for fit in all {
         for calibrate in [Calibrate::Platt, Calibrate::Isotonic, Calibrate::Nothing] {
             let fit = FitClassifier { calibrate, ..fit };
@@ -221,9 +223,11 @@ fn columns_that_say_nothing_do_no_harm() {
     let values = (0..300).flat_map(|at| [5.0, f32::NAN, (at % 3) as f32, huge(at)]).collect();
     let labels = (0..300).map(|at| f32::from(u8::from(at % 3 == 0))).collect();
     let rows = Rows::new(["same", "gone", "x", "huge"], values, labels).unwrap();
-    let mut all = vec![FitClassifier::logistic()];
-    #[cfg(feature = "boosting")]
-    all.push(FitClassifier::boosting());
+    let all = [
+        FitClassifier::logistic(),
+        #[cfg(feature = "boosting")]
+        FitClassifier::boosting(),
+    ];
     for fit in all {
         let classifier = fit.train(&rows, &mut Training::new(1)).unwrap();
         assert!(classifier.quality().auc > 0.99, "{:?}", classifier.quality());

@@ -4,8 +4,8 @@
 //! the next snapshot answers with. Rules for what a model does not know: an item of a history is
 //! passed over, an item of the catalogue is not retrieved, a candidate gets the lowest score among
 //! those that are known. A model that reads content ([`ContentSasrec`](super::ContentSasrec)) knows an
-//! item that is new by its vectors: in a history, and as a candidate; [`NextNew`] retrieves it. A user without a known item gets what is popular. Each is said in the
-//! slate's trace.
+//! item that is new by its vectors: in a history, and as a candidate; [`NextNew`] retrieves it. A user
+//! without a known item gets what is popular. Each is said in the slate's trace.
 
 mod known;
 mod next_new;

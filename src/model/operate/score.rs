@@ -1,6 +1,10 @@
 //! Scoring candidates by a model.
 
-use super::{history, next_new::new_rows, user::user};
+use super::{
+    history,
+    next_new::{NewRows, new_rows},
+    user::user,
+};
 use crate::{
     error::Result,
     model::{
@@ -8,6 +12,10 @@ use crate::{
         method::{Vectors, dots},
     },
     recommend::{Candidates, Context, Score},
+};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
 };
 
 /// Scores candidates, wherever they came from, by what a model says of the user's history.
@@ -43,23 +51,24 @@ impl NextScore {
         candidates: &Candidates,
     ) -> Result<Said> {
         let Some(user) = user(cx, &self.model, (model, vectors))? else { return Ok(None) };
+        let score = |row: &[f32]| {
+            let mut score = [0f32];
+            dots(&user, row, &mut score);
+            score[0]
+        };
+        // By part, and only where there is a new item.
+        let mut new: BTreeMap<u32, Arc<NewRows>> = BTreeMap::new();
         let mut said = Vec::with_capacity(candidates.len());
         for (key, addr) in candidates.keys().iter().zip(candidates.addrs()) {
-            let mut score = [0f32];
-            let found = match model.vector(key) {
-                Some(row) => {
-                    dots(&user, row, &mut score);
-                    true
-                }
-                None => {
-                    let new = new_rows(cx.snapshot, model, addr.part)?;
-                    new.row(addr.row, vectors.dim).is_some_and(|row| {
-                        dots(&user, row, &mut score);
-                        true
-                    })
-                }
+            if let Some(row) = model.vector(key) {
+                said.push(Some(score(row)));
+                continue;
+            }
+            let rows = match new.entry(addr.part) {
+                Entry::Occupied(rows) => rows.into_mut(),
+                Entry::Vacant(place) => place.insert(new_rows(cx.snapshot, model, addr.part)?),
             };
-            said.push(found.then_some(score[0]));
+            said.push(rows.row(addr.row, vectors.dim).map(score));
         }
         Ok(Some(said))
     }

@@ -16,14 +16,14 @@ pub(super) fn user(
     (model, vectors): (&Model, Vectors<'_>),
 ) -> Result<Option<Vec<f32>>> {
     let mut user = vec![0f32; vectors.dim];
-    let Some(content) = model.content() else {
+    if model.content().is_none() {
         let history = history(cx, name, model)?;
         if history.is_empty() {
             return Ok(None);
         }
         model.method().encode(&history, &mut user)?;
         return Ok(Some(user));
-    };
+    }
     let items = super::past(cx, model)?;
     let (mut rows, mut unknown) = (Vec::new(), 0);
     // Oldest first at last; those that no window reaches need not be read.
@@ -31,13 +31,9 @@ pub(super) fn user(
         if rows.len() == model.window() {
             break;
         }
-        match (model.vector(key), cx.snapshot.find(key)?) {
-            (Some(row), _) => rows.push(row.to_vec()),
-            (None, Some(addr)) => match content.at(cx.snapshot, addr)? {
-                Some(row) => rows.push(row),
-                None => unknown += 1,
-            },
-            (None, None) => unknown += 1,
+        match model.content_vector(cx.snapshot, key)? {
+            Some(row) => rows.push(row),
+            None => unknown += 1,
         }
     }
     if unknown > 0 {

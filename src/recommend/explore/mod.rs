@@ -100,8 +100,8 @@ impl Explore {
 
     /// Gives a place only where the item's score is at most this far below that of the item which would
     /// have had the place otherwise: the first item to explore beside the last of the slate, the second
-    /// beside the last but one. One that has its place by its own score pushes nobody out. So slates whose last items are hardly likelier give more places than those
-    /// whose are. With scores that are logits, such as [`NextScore`](crate::model::NextScore)'s, `ln 3`
+    /// beside the last but one. One that has its place by its own score pushes nobody out. So slates whose
+    /// last items are hardly likelier give more places than those whose are. With scores that are logits, such as [`NextScore`](crate::model::NextScore)'s, `ln 3`
     /// means a third as likely. For all unless set.
     pub fn within(mut self, margin: f32) -> Explore {
         self.within = margin;
@@ -158,12 +158,17 @@ impl Explore {
         usual: &[Chosen],
         (arms, limit): (&[usize], usize),
     ) -> usize {
-        let rest: Vec<&Chosen> = usual.iter().filter(|at| !arms.contains(&at.place)).collect();
+        if self.within == f32::INFINITY {
+            return arms.len();
+        }
         let worth = |(at, arm): (usize, &usize)| {
-            // Where the slate is shorter than was asked for, or the item has a place by its own score,
+            // Where the item has a place by its own score, or the slate is shorter than was asked for,
             // nobody loses one.
-            let last = limit.checked_sub(at + 1).and_then(|last| rest.get(last));
-            last.is_none_or(|last| ranked.score(*arm) + self.within >= ranked.score(last.place))
+            let own = usual.iter().any(|chosen| chosen.place == *arm);
+            let mut others = usual.iter().filter(|other| !arms[..at].contains(&other.place));
+            let last = limit.checked_sub(at + 1).and_then(|last| others.nth(last));
+            let near = |last: &Chosen| ranked.score(*arm) + self.within >= ranked.score(last.place);
+            own || last.is_none_or(near)
         };
         arms.iter().enumerate().take_while(|arm| worth(*arm)).count()
     }

@@ -42,8 +42,8 @@ pub(crate) struct Built {
 const SEED: u64 = 0x0b0e_7b1d;
 /// Vectors of up to so many numbers get two bits per number in codes: one says too little of them.
 const TWO_BITS_DIM_MAX: usize = 128;
-/// Of vectors with at least so many numbers, codes cover half: a row is then read in three fifths of the
-/// time, and the walk finds as much.
+/// Of vectors with at least so many numbers, codes cover half: a row is then three fifths as long, and
+/// what its estimates are worse by costs less than reading the rest did.
 const HALF_CODED_DIM_MIN: usize = 512;
 /// Doors, each with 32 nodes to begin with.
 const DOORS: usize = 8;
@@ -106,11 +106,11 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
     let padded = (plan.space.dim as usize).next_multiple_of(16);
     let bits = if padded <= TWO_BITS_DIM_MAX { 2 } else { 1 };
     let half = (padded / 2).next_multiple_of(16);
-    let richest = if padded >= HALF_CODED_DIM_MIN { half } else { padded };
-    let choices = [(richest, bits), (richest, 1), (half, 1), ((half / 2).next_multiple_of(16), 1)];
+    let choices = [(padded, bits), (padded, 1), (half, 1), ((half / 2).next_multiple_of(16), 1)];
+    let richest = if padded >= HALF_CODED_DIM_MIN { 2 } else { 0 };
     let needs = |layout: &Layout| u64::from(count) * (layout.stride + layout.own + 64) as u64;
     let layouts = choices.map(|(coded, bits)| Layout::new(padded, coded, bits));
-    let found = layouts.into_iter().find(|layout| needs(layout) <= plan.memory_bytes);
+    let found = layouts.into_iter().skip(richest).find(|layout| needs(layout) <= plan.memory_bytes);
     found.ok_or_else(|| {
         let (need, have) = (needs(&layouts[3]), plan.memory_bytes);
         let why = format!(

@@ -5,6 +5,7 @@
 //! | `build`, `grow`, `prune`, `encode` | from the vectors of a segment to a graph |
 //! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
 //! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
+//! | `sums` | what was read of a file is whole, row by row |
 //! | `effort` | how far an effort goes, and what share of the nearest it found when that was tried |
 //!
 //! Node `i` is the vector at place `i` of the segment's VECTORS section. What a row of a node holds is
@@ -157,7 +158,8 @@ impl Graph {
         let measure = Measure { layout, l2: by_distance(space), scales: meta.scales };
         let rotation = Rotation::new(meta.dim as usize, meta.seed);
         let (beams, walks, hot) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
-        let (rows, vectors) = (Sums::of(meta.nodes), Sums::of(meta.nodes));
+        let rows = Sums::of(meta.nodes, Kind::GRAPH_ROW_SUMS);
+        let vectors = Sums::of(meta.nodes, Kind::GRAPH_VECTOR_SUMS);
         sections.need(Kind::GRAPH_NODES, 0)?.scattered();
         if let Some(stored) = segment.space(space)? {
             stored.at(0).0.scattered();
@@ -230,7 +232,7 @@ impl Graph {
     fn filed(&self) -> Result<Filed<'_>> {
         Ok(Filed {
             nodes: self.sections.need(Kind::GRAPH_NODES, 0)?,
-            sums: self.sections.need(Kind::GRAPH_ROW_SUMS, 0)?,
+            graph: &self.sections,
             whole: &self.rows,
             stride: match self.meta.compact {
                 true => LINKS_BYTES as u64,
@@ -243,8 +245,7 @@ impl Graph {
     /// A stored vector, which is a node of this graph.
     #[inline]
     fn vector<'s>(&self, stored: &Stored<'s>, place: u32) -> Result<Slice<'s>> {
-        let sums = self.sections.need(Kind::GRAPH_VECTOR_SUMS, 0)?;
-        self.vectors.read(stored.at(place), sums, place)
+        self.vectors.read(stored.at(place), &self.sections, place)
     }
 
     /// The links of a node.

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    format::section::{Section, Slice},
+    format::{
+        envelope::Sections,
+        section::{Section, Slice},
+    },
     search::{scan::Query, top::Top},
     segment::{Segment, Stored, numbers},
     vector::{hop::Hops, kernel::hop::touch},
@@ -37,8 +40,8 @@ pub(crate) struct Ask<'a> {
 /// Rows of nodes in a file.
 pub(super) struct Filed<'a> {
     pub(super) nodes: &'a Section,
-    /// A checksum of each row, and which rows were found whole.
-    pub(super) sums: &'a Section,
+    /// Which rows were found whole, and where their checksums are.
+    pub(super) graph: &'a Sections,
     pub(super) whole: &'a Sums,
     pub(super) stride: u64,
     pub(super) doors: &'a [u8],
@@ -48,7 +51,7 @@ impl Rows for Filed<'_> {
     #[inline]
     fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
         let from = u64::from(node) * self.stride;
-        self.whole.read((self.nodes, from..from + self.stride), self.sums, node)
+        self.whole.read((self.nodes, from..from + self.stride), self.graph, node)
     }
 
     #[inline]
