@@ -10,15 +10,16 @@ use std::{arch::x86_64::*, ops::Range};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn own(steps: &[i16], own: &[u8]) -> i32 {
-    let mut sums = [_mm256_setzero_si256(); 2];
+    let (mut even, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
     for (q, x) in steps.as_chunks::<32>().0.iter().zip(own.as_chunks::<32>().0) {
-        let ((q, _), (x, _)) = (q.as_chunks::<16>(), x.as_chunks::<16>());
-        for half in 0..2 {
-            let codes = _mm256_cvtepi8_epi16(load_16(&x[half]));
-            sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(steps_16(&q[half]), codes));
-        }
+        let ([q_a, q_b], [x_a, x_b]) = (q.as_chunks::<16>().0, x.as_chunks::<16>().0) else {
+            break;
+        };
+        let (x_a, x_b) = (_mm256_cvtepi8_epi16(load_16(x_a)), _mm256_cvtepi8_epi16(load_16(x_b)));
+        even = _mm256_add_epi32(even, _mm256_madd_epi16(steps_16(q_a), x_a));
+        odd = _mm256_add_epi32(odd, _mm256_madd_epi16(steps_16(q_b), x_b));
     }
-    let sums = _mm256_add_epi32(sums[0], sums[1]);
+    let sums = _mm256_add_epi32(even, odd);
     // Added as registers are: codes of a forged file may come to more than fits.
     let four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
     let two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
@@ -33,48 +34,83 @@ pub(super) fn estimates(
     terms: Terms,
     out: &mut [f32; DEGREE],
 ) -> u32 {
-    let low = _mm256_set1_epi8(15);
-    let zero = _mm256_setzero_si256();
     // By which two of four tables, and by half of the neighbours. Of all tables in one register a
-    // 16-bit lane could not hold the sum.
-    let (mut evens, mut odds) = ([[zero; 2]; 2], [[zero; 2]; 2]);
+    // 16-bit lane could not hold the sum. No arrays and no closures here: they went through memory.
+    let (mut a, mut b) = (Found::none(), Found::none());
+    let (mut c, mut d) = (Found::none(), Found::none());
+    let low = _mm256_set1_epi8(15);
     let tables = query.tables().as_chunks::<4>().0;
     for (codes, tables) in codes.as_chunks::<64>().0.iter().zip(tables) {
-        let (codes, tables) = (codes.as_chunks::<32>().0, tables.as_chunks::<2>().0);
-        for two in 0..2 {
-            let (codes, tables) = (load_32(&codes[two]), load_32(tables[two].as_flattened()));
-            let high = _mm256_srli_epi16::<4>(codes);
-            let nibbles = [_mm256_and_si256(codes, low), _mm256_and_si256(high, low)];
-            for half in 0..2 {
-                let found = _mm256_shuffle_epi8(tables, nibbles[half]);
-                let odd = _mm256_srli_epi16::<8>(found);
-                evens[two][half] = _mm256_add_epi16(evens[two][half], found);
-                odds[two][half] = _mm256_add_epi16(odds[two][half], odd);
-            }
-        }
+        let (codes_a, codes_b) = load_64(codes);
+        let (tables_a, tables_b) = load_tables(tables);
+        let (high_a, high_b) = (_mm256_srli_epi16::<4>(codes_a), _mm256_srli_epi16::<4>(codes_b));
+        a.add(_mm256_shuffle_epi8(tables_a, _mm256_and_si256(codes_a, low)));
+        b.add(_mm256_shuffle_epi8(tables_b, _mm256_and_si256(codes_b, low)));
+        c.add(_mm256_shuffle_epi8(tables_a, _mm256_and_si256(high_a, low)));
+        d.add(_mm256_shuffle_epi8(tables_b, _mm256_and_si256(high_b, low)));
     }
-    let (unit, start) = (_mm256_set1_ps(query.unit), _mm256_set1_ps(query.start));
-    let [first, second] = terms.scales.map(|scale| _mm256_set1_ps(scale));
-    let (base, bound) = (_mm256_set1_ps(terms.base), _mm256_set1_ps(terms.bound));
-    let (mut mask, factors) = (0, factors.as_chunks::<16>().0);
-    for (eight, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        let half = eight / 2;
-        let [a, b] = [0, 1].map(|two| {
-            let (even, odd) = (evens[two][half], odds[two][half]);
-            // The odd bytes were added to the even ones too, 256 times over.
-            let even = _mm256_sub_epi16(even, _mm256_slli_epi16::<8>(odd));
-            lanes(if eight % 2 == 0 { even } else { odd })
-        });
-        let sums = _mm256_cvtepi32_ps(_mm256_add_epi32(a, b));
-        let product = _mm256_mul_ps(second, _mm256_fmadd_ps(sums, unit, start));
-        let offset = _mm256_fmadd_ps(_mm256_cvtph_ps(load_16(&factors[eight])), first, base);
-        let factor = _mm256_cvtph_ps(load_16(&factors[4 + eight]));
+    let [first, second, third, fourth] = out.as_chunks_mut::<8>().0 else { return 0 };
+    let of = Eight { query, terms, factors };
+    of.estimates::<0>(_mm256_add_epi32(lanes(a.even()), lanes(b.even())), first)
+        | of.estimates::<1>(_mm256_add_epi32(lanes(a.odd), lanes(b.odd)), second)
+        | of.estimates::<2>(_mm256_add_epi32(lanes(c.even()), lanes(d.even())), third)
+        | of.estimates::<3>(_mm256_add_epi32(lanes(c.odd), lanes(d.odd)), fourth)
+}
+
+/// Sums of what was found in tables. To those of even bytes the odd ones are added too, 256 times over.
+#[derive(Clone, Copy)]
+struct Found {
+    both: __m256i,
+    odd: __m256i,
+}
+
+impl Found {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn none() -> Found {
+        Found { both: _mm256_setzero_si256(), odd: _mm256_setzero_si256() }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn add(&mut self, found: __m256i) {
+        self.both = _mm256_add_epi16(self.both, found);
+        self.odd = _mm256_add_epi16(self.odd, _mm256_srli_epi16::<8>(found));
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn even(self) -> __m256i {
+        _mm256_sub_epi16(self.both, _mm256_slli_epi16::<8>(self.odd))
+    }
+}
+
+/// What makes estimates of sums.
+#[derive(Clone, Copy)]
+struct Eight<'a> {
+    query: &'a Hops,
+    terms: Terms,
+    factors: &'a [u8; 128],
+}
+
+impl Eight<'_> {
+    /// The estimates for a quarter of the neighbours, and which are below the bound.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn estimates<const QUARTER: usize>(self, sums: __m256i, out: &mut [f32; 8]) -> u32 {
+        let (unit, start) = (_mm256_set1_ps(self.query.unit), _mm256_set1_ps(self.query.start));
+        let [first, second] = self.terms.scales;
+        let (first, second) = (_mm256_set1_ps(first), _mm256_set1_ps(second));
+        let (base, bound) = (_mm256_set1_ps(self.terms.base), _mm256_set1_ps(self.terms.bound));
+        let factors = self.factors.as_chunks::<16>().0;
+        let product = _mm256_mul_ps(second, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), unit, start));
+        let offset = _mm256_fmadd_ps(_mm256_cvtph_ps(load_16(&factors[QUARTER])), first, base);
+        let factor = _mm256_cvtph_ps(load_16(&factors[4 + QUARTER]));
         let found = _mm256_fmadd_ps(factor, product, offset);
         let below = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(found, bound));
-        mask |= below.cast_unsigned() << (8 * eight);
         store_ps(out, found);
+        below.cast_unsigned() << (8 * QUARTER)
     }
-    mask
 }
 
 /// The sums over the two lanes.
@@ -94,18 +130,11 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32], window: Range<usize>) {
         store_ps(number, _mm256_mul_ps(load_ps(number), load_ps(sign)));
     }
     let numbers = &mut numbers[window];
-    // Plus one where a number stays, minus one where it is taken from its partner.
-    let signs = [0xaa, 0xcc, 0xf0].map(|minus| blend(minus, 1.0, -1.0));
     for chunk in numbers.as_chunks_mut::<16>().0 {
-        let mut two = [load_ps(half(chunk, 0)), load_ps(half(chunk, 1))];
-        for x in &mut two {
-            *x = _mm256_fmadd_ps(*x, signs[0], _mm256_permute_ps::<0b10_11_00_01>(*x));
-            *x = _mm256_fmadd_ps(*x, signs[1], _mm256_permute_ps::<0b01_00_11_10>(*x));
-            *x = _mm256_fmadd_ps(*x, signs[2], _mm256_permute2f128_ps::<1>(*x, *x));
-        }
         let [low, high] = chunk.as_chunks_mut::<8>().0 else { continue };
-        store_ps(low, _mm256_add_ps(two[0], two[1]));
-        store_ps(high, _mm256_sub_ps(two[0], two[1]));
+        let (a, b) = (mixed(load_ps(low)), mixed(load_ps(high)));
+        store_ps(low, _mm256_add_ps(a, b));
+        store_ps(high, _mm256_sub_ps(a, b));
     }
     let mut half = 16;
     while half < numbers.len() {
@@ -122,16 +151,26 @@ pub(super) fn turn(signs: &[f32], numbers: &mut [f32], window: Range<usize>) {
     }
 }
 
+/// Mixes eight numbers: each stays, or is taken from its partner, one, two and four places away.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn mixed(x: __m256) -> __m256 {
+    let signs = (blend(0xaa, 1.0, -1.0), blend(0xcc, 1.0, -1.0), blend(0xf0, 1.0, -1.0));
+    let x = _mm256_fmadd_ps(x, signs.0, _mm256_permute_ps::<0b10_11_00_01>(x));
+    let x = _mm256_fmadd_ps(x, signs.1, _mm256_permute_ps::<0b01_00_11_10>(x));
+    _mm256_fmadd_ps(x, signs.2, _mm256_permute2f128_ps::<1>(x, x))
+}
+
 /// The sums of four numbers by which bits are set, in units above the lowest of them.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn tables(query: &[f32], per_unit: f32, out: &mut [[u8; 16]]) {
-    let bits = [0xaa, 0xcc, 0xf0].map(|mask| blend(mask, 0.0, per_unit));
+    let bits =
+        (blend(0xaa, 0.0, per_unit), blend(0xcc, 0.0, per_unit), blend(0xf0, 0.0, per_unit));
     for ([a, b, c, d], out) in query.as_chunks::<4>().0.iter().zip(out) {
-        let base: f32 = [a, b, c, d].into_iter().map(|x| x.min(0.0)).sum();
-        let mut low = _mm256_set1_ps(-base * per_unit);
-        for (x, bit) in [a, b, c].into_iter().zip(bits) {
-            low = _mm256_fmadd_ps(_mm256_set1_ps(*x), bit, low);
-        }
+        let base = a.min(0.0) + b.min(0.0) + c.min(0.0) + d.min(0.0);
+        let low = _mm256_fmadd_ps(_mm256_set1_ps(*a), bits.0, _mm256_set1_ps(-base * per_unit));
+        let low = _mm256_fmadd_ps(_mm256_set1_ps(*b), bits.1, low);
+        let low = _mm256_fmadd_ps(_mm256_set1_ps(*c), bits.2, low);
         let high = _mm256_fmadd_ps(_mm256_set1_ps(*d), _mm256_set1_ps(per_unit), low);
         store_bytes(out, low, high);
     }
@@ -215,8 +254,10 @@ pub(super) fn residual(
 /// One of two numbers, by the bits of a mask.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn blend(mask: u8, clear: f32, set: f32) -> __m256 {
-    load_ps(&std::array::from_fn(|at| if mask >> at & 1 == 0 { clear } else { set }))
+fn blend(mask: i32, clear: f32, set: f32) -> __m256 {
+    let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    let is_set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask), bits), bits);
+    _mm256_blendv_ps(_mm256_set1_ps(clear), _mm256_set1_ps(set), _mm256_castsi256_ps(is_set))
 }
 
 /// The first or the last eight of sixteen numbers.
@@ -262,10 +303,19 @@ fn store_ps(to: &mut [f32; 8], numbers: __m256) {
 
 #[inline]
 #[target_feature(enable = "avx")]
-fn load_32(from: &[u8]) -> __m256i {
-    let (from, _) = from.split_first_chunk::<32>().expect("32 bytes");
-    // SAFETY: the reference is to the 32 bytes that are read, and any alignment will do.
-    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+fn load_64(from: &[u8; 64]) -> (__m256i, __m256i) {
+    let from: *const __m256i = from.as_ptr().cast();
+    // SAFETY: the reference is to the 64 bytes that are read, and any alignment will do.
+    unsafe { (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))) }
+}
+
+/// The first and the second two of four tables.
+#[inline]
+#[target_feature(enable = "avx")]
+fn load_tables(from: &[[u8; 16]; 4]) -> (__m256i, __m256i) {
+    let from: *const __m256i = from.as_ptr().cast();
+    // SAFETY: the reference is to the 64 bytes that are read, and any alignment will do.
+    unsafe { (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))) }
 }
 
 #[inline]
