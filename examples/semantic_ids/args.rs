@@ -8,7 +8,7 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
                     [--interactions FILE] [--titles FILE.tsv]
                     [--levels N] [--codes N] [--balanced yes|no] [--refine yes|no]
                     [--attributes FILE.json] [--collaborative WEIGHT]
-                    [--cold SHARE] [--decoder yes|no] [--beams N] [--html FILE] [--seed N] [--threads N]
+                    [--cold SHARE] [--towers yes|no] [--decoder yes|no] [--beams N] [--html FILE] [--seed N] [--threads N]
                     [--time-budget SECONDS]
 
   --vectors       rows by item, float16 or float32; a first row of zeros is nobody's
@@ -21,6 +21,7 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
   --collaborative reads what users did as one more space, of this weight beside the others: vectors of
                   a sequence model, which has some for new items, too
   --refine        learns from the interactions which content goes together, before the codes
+  --towers        trains two towers over the vectors: how well do they find what came next?
   --cold          that share of items is never seen in training: how are they found?";
 
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ pub(crate) struct Args {
     pub(crate) attributes: Option<PathBuf>,
     pub(crate) collaborative: f32,
     pub(crate) cold: f64,
+    pub(crate) towers: bool,
     pub(crate) decoder: bool,
     pub(crate) beams: usize,
     pub(crate) html: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl Args {
             attributes: None,
             collaborative: 0.0,
             cold: 0.0,
+            towers: false,
             decoder: true,
             beams: 50,
             html: None,
@@ -84,6 +87,7 @@ impl Args {
                         value.parse().map_err(|e| format!("--collaborative {value}: {e}"))?;
                 }
                 "--refine" => args.refine = value == "yes",
+                "--towers" => args.towers = value == "yes",
                 "--decoder" => args.decoder = value == "yes",
                 "--balanced" => args.balanced = value == "yes",
                 "--cold" => {

@@ -9,20 +9,24 @@ use super::{
 use bowerbird::{
     Snapshot,
     model::semantic::NewItems,
-    recommend::{Explore, NearInterests, Recent, Recommender, Rrf, Seen, Similarity},
+    recommend::{Explore, NearInterests, Recent, Recommender, Rrf, Seen, Similarity, Weighted},
 };
 use serde_json::{Map, Value as Json, json};
 
 /// The user's latest items that are compared with.
 const LATEST: usize = 3;
 
-/// The nearest by content of all items.
-fn content(space: &str) -> Recommender {
-    Recommender::new()
-        .summarize(Recent::new(space, LATEST))
-        .filter(Seen::new(["view"]))
-        .retrieve(NearInterests::new(space, 100))
-        .score(Similarity::new(space))
+/// The nearest by content of all items, in several spaces of equal weight.
+pub(crate) fn content(spaces: &[String]) -> Recommender {
+    let mut score = Weighted::new();
+    let mut recommender = Recommender::new().filter(Seen::new(["view"]));
+    for space in spaces {
+        recommender = recommender
+            .summarize(Recent::new(space, LATEST))
+            .retrieve(NearInterests::new(space, 100));
+        score = score.add(1.0, Similarity::new(space));
+    }
+    recommender.score(score)
 }
 
 /// What the decoder says, and on the last places new items whose content is near enough.
@@ -44,7 +48,7 @@ pub(crate) fn start(shop: &Shop, args: &Args, figures: &mut Map<String, Json>) -
     let all = |recommender: &Recommender| -> Outcome<(Quality, Quality)> {
         both(&snapshot, recommender, (&cold, &warm), args)
     };
-    let nearest = all(&content(space))?;
+    let nearest = all(&content(&[space.to_owned()]))?;
     let alone = all(&decoder(args))?;
     println!("{} new items, {} cases of them", shop.cold.len(), cold.len());
     println!("nearest by content: new {:.4}, others {:?}", nearest.0.hr_10, nearest.1);

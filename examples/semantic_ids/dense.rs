@@ -3,6 +3,7 @@
 use super::{
     Outcome, Shop, act,
     args::Args,
+    cold::content,
     judge::{Case, Quality, judge},
     stock,
 };
@@ -220,6 +221,10 @@ pub(crate) fn start(shop: &Shop, args: &Args, figures: &mut Map<String, Json>) -
     );
     print(&line);
     let (snapshot, both) = (shop.db.snapshot(), slates.both(margin));
+    let spaces: Vec<String> = (0..slates.spaces).map(|at| format!("v{at}")).collect();
+    let nearest = judge(&snapshot, &content(&spaces), &cold, args.threads)?.hr_10;
+    println!("nearest by content in {} spaces: new {nearest:.4}", slates.spaces);
+    figures.insert("content_cold_recall_10".into(), json!(nearest));
     let found = judge(&snapshot, &both, &cold, args.threads)?.hr_10;
     let kept = judge(&snapshot, &both, &warm, args.threads)?.ndcg_10 / line.base.ndcg_10;
     println!("margin {margin}, as rehearsed: new {found:.4}, others keep {kept:.4}");

@@ -15,6 +15,7 @@ mod cold;
 mod dense;
 mod files;
 mod judge;
+mod towers;
 
 use args::Args;
 use bowerbird::{
@@ -67,6 +68,9 @@ fn main() -> Outcome<()> {
         welcome(&shop, &mut figures)?;
     }
     if args.interactions.is_some() {
+        if args.towers && !args.vectors.is_empty() {
+            towers::start(&shop, &args, &mut figures)?;
+        }
         if args.cold > 0.0 && !args.vectors.is_empty() {
             dense::start(&shop, &args, &mut figures)?;
         }
@@ -199,7 +203,7 @@ fn collaborate(db: &Db, inputs: Vec<(String, f32)>, args: &Args) -> Outcome<()> 
 }
 
 /// Gives items a vector each in a space that is added.
-fn write(
+pub(crate) fn write(
     db: &Db,
     space: &str,
     dim: usize,

@@ -41,8 +41,10 @@ pub(super) fn estimates(
     let low = _mm256_set1_epi8(15);
     let tables = query.tables().as_chunks::<4>().0;
     for (codes, tables) in codes.as_chunks::<64>().0.iter().zip(tables) {
-        let (codes_a, codes_b) = load_64(codes);
-        let (tables_a, tables_b) = load_tables(tables);
+        let halves = (codes.as_chunks::<32>().0, tables.as_chunks::<2>().0);
+        let ([codes_a, codes_b], [tables_a, tables_b]) = halves else { break };
+        let (codes_a, codes_b) = (load_32(codes_a), load_32(codes_b));
+        let (tables_a, tables_b) = (load_two(tables_a), load_two(tables_b));
         let (high_a, high_b) = (_mm256_srli_epi16::<4>(codes_a), _mm256_srli_epi16::<4>(codes_b));
         a.add(_mm256_shuffle_epi8(tables_a, _mm256_and_si256(codes_a, low)));
         b.add(_mm256_shuffle_epi8(tables_b, _mm256_and_si256(codes_b, low)));
@@ -164,8 +166,7 @@ fn mixed(x: __m256) -> __m256 {
 /// The sums of four numbers by which bits are set, in units above the lowest of them.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn tables(query: &[f32], per_unit: f32, out: &mut [[u8; 16]]) {
-    let bits =
-        (blend(0xaa, 0.0, per_unit), blend(0xcc, 0.0, per_unit), blend(0xf0, 0.0, per_unit));
+    let bits = (blend(0xaa, 0.0, per_unit), blend(0xcc, 0.0, per_unit), blend(0xf0, 0.0, per_unit));
     for ([a, b, c, d], out) in query.as_chunks::<4>().0.iter().zip(out) {
         let base = a.min(0.0) + b.min(0.0) + c.min(0.0) + d.min(0.0);
         let low = _mm256_fmadd_ps(_mm256_set1_ps(*a), bits.0, _mm256_set1_ps(-base * per_unit));
@@ -303,19 +304,17 @@ fn store_ps(to: &mut [f32; 8], numbers: __m256) {
 
 #[inline]
 #[target_feature(enable = "avx")]
-fn load_64(from: &[u8; 64]) -> (__m256i, __m256i) {
-    let from: *const __m256i = from.as_ptr().cast();
-    // SAFETY: the reference is to the 64 bytes that are read, and any alignment will do.
-    unsafe { (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))) }
+fn load_32(from: &[u8; 32]) -> __m256i {
+    // SAFETY: the reference is to the 32 bytes that are read, and any alignment will do.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
 }
 
-/// The first and the second two of four tables.
+/// Two tables.
 #[inline]
 #[target_feature(enable = "avx")]
-fn load_tables(from: &[[u8; 16]; 4]) -> (__m256i, __m256i) {
-    let from: *const __m256i = from.as_ptr().cast();
-    // SAFETY: the reference is to the 64 bytes that are read, and any alignment will do.
-    unsafe { (_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))) }
+fn load_two(from: &[[u8; 16]; 2]) -> __m256i {
+    // SAFETY: the reference is to the 32 bytes that are read, and any alignment will do.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
 }
 
 #[inline]
