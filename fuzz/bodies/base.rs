@@ -285,6 +285,30 @@ pub fn graphs(style: Graphs, dead: bool) -> Moment {
     Moment { name: "graphs", dir: dir.fork(), answers: answers(&db) }
 }
 
+/// A database whose graphs were merged away, with what the next ones grow from: an older graph in each
+/// space, and in one of them a build that was cut short.
+pub fn seeded() -> Moment {
+    let dir = graphs(Graphs::Fast, true).dir;
+    let options = graph_options(IoMode::Mmap, Graphs::Fast).keep_every_step();
+    let db = Db::open_in(Arc::new(dir.clone()), options).expect("it is sound");
+    let mut batch = db.batch();
+    for n in NODES..NODES + 20 {
+        let item = Item::new(n).vector("text", spot(6, n)).vector("image", spot(9, n));
+        batch.put(item.vector("half", spot(5, n)).attr("year", (n % 10) as i64));
+    }
+    batch.commit().expect("the batch is fine");
+    db.compact().expect("the disk is fine");
+    let mut asked = 0;
+    let mut told = |_, _| {
+        asked += 1;
+        asked < 30
+    };
+    let cut = db.index_with(&mut Progress::to(&mut told));
+    assert!(matches!(cut, Err(Error::Cancelled)), "{cut:?}");
+    assert_eq!(dir.paths().iter().filter(|path| path.ends_with(".seed")).count(), 3);
+    Moment { name: "seeded", dir: dir.fork(), answers: answers(&db) }
+}
+
 /// What a database answers to one kind of question.
 #[derive(Debug)]
 pub struct Answer {
