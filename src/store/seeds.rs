@@ -37,7 +37,7 @@ const PACE_MIN: Duration = Duration::from_secs(10);
 /// And so that keeping takes at most one part in so many of the time.
 const PACE_SHARE: u32 = 50;
 /// What keeping is taken to cost before it was tried: bytes written in a second.
-const BYTES_PER_SECOND: f64 = 64e6;
+const BYTES_PER_SECOND: f64 = 200e6;
 /// Bytes of a node in a seed, about.
 const NODE_BYTES: f64 = 129.0;
 

@@ -118,8 +118,9 @@ fn a_build_that_was_cut_short_goes_on_to_the_same_bytes() {
             // A writer keeps what it finds, and answers without it.
             check(&open(&dir), 500);
             let (_, rest) = index(&open(&dir), usize::MAX);
+            // What was done of the step that was cut is done again, and all that comes after the last.
             let saved = work - rest;
-            assert!(saved + work / 8 >= at, "cut at {at} of {work}, then {rest}");
+            assert!(saved + work / 3 >= at, "cut at {at} of {work}, then {rest}");
             assert!(graph(&dir) == expected, "cut at {at} of {work}");
             assert_eq!(ending(&dir, ".seed").len(), 0);
             check(&open(&dir), 500);
