@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench graph [-- FILE.npy] [-- --rows N]`: vectors of a file (f32, a row each), or around random
 //! centers. Found is compared with what a scan finds, and that with 64-bit arithmetic, before it is timed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::disallowed_methods)] // Files of closed databases are copied and compared.
 
 #[path = "graph/data.rs"]
 mod data;

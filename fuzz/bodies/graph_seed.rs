@@ -63,7 +63,7 @@ fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
     let Some(section) = envelope.section(kind) else { return };
     let mut at = (choices.below(1 << 16) * section.len()) >> 16;
     let how = choices.byte();
-    if how % 4 != 0 && kind != ROLES {
+    if !how.is_multiple_of(4) && kind != ROLES {
         at -= at % 4;
     }
     let bytes = match how % 4 {

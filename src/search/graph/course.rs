@@ -69,14 +69,14 @@ impl Course {
         order.extend(&new);
         let mut course = Course { roles, order, old, again: new, steps: Vec::new() };
         match old {
-            0 => course.from_nothing(care),
-            _ => course.from_old(care),
+            0 => course.plan_all(care),
+            _ => course.plan_new(care),
         }
         course
     }
 
     /// Batches that grow with what there is to link them to; then everything once more.
-    fn from_nothing(&mut self, care: &Care) {
+    fn plan_all(&mut self, care: &Care) {
         let (mut done, count) = (0, self.order.len());
         while done < count {
             let share = (done as f32 * care.batch_share) as usize;
@@ -89,7 +89,7 @@ impl Course {
     }
 
     /// What is new, and then once more, with those that have lost links.
-    fn from_old(&mut self, care: &Care) {
+    fn plan_new(&mut self, care: &Care) {
         let most = (self.old as f32 * care.batch_max) as usize + 1;
         for from in (self.old..self.order.len()).step_by(most) {
             let nodes = from..self.order.len().min(from + most);
