@@ -171,5 +171,8 @@ fn main() {
     search(&whole, &data);
     resume(folder.path(), &bare, (&whole, took));
     grow(folder.path(), &whole, &data);
-    inserts::run(&folder.path().join("live"), &data, quick());
+    let paced = Duration::from_secs(if quick() { 2 } else { 60 });
+    for (name, time) in [("fast", Duration::ZERO), ("paced", paced)] {
+        inserts::run(&folder.path().join(name), &data, (quick(), time));
+    }
 }

@@ -13,19 +13,20 @@ use std::{
 
 const BATCH: u64 = 100;
 
-/// Inserts for some time, or until all are in, and searches as often as it can meanwhile.
-pub(crate) fn run(path: &Path, data: &Data, quick: bool) {
+/// Inserts all, in so much time or as fast as it can, and searches as often as it can meanwhile.
+pub(crate) fn run(path: &Path, data: &Data, (quick, time): (bool, Duration)) {
     let options = options().maintenance(Maintenance::Thread).build_threads(1);
     let options = if quick { options.flush_bytes(128 << 10) } else { options };
     let db = Db::create_with(path, data.schema(), options).unwrap();
-    let most = Duration::from_secs(if quick { 2 } else { 60 });
     let (written, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut times, mut dice) = (Vec::new(), Dice(3));
     let begun = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut first = 0;
-            while first + BATCH <= data.rows() && begun.elapsed() < most {
+            while first + BATCH <= data.rows() {
+                let due = time.mul_f64(first as f64 / data.rows() as f64);
+                std::thread::sleep(due.saturating_sub(begun.elapsed()));
                 data.put(&db, first..first + BATCH);
                 first += BATCH;
                 written.store(first, Ordering::Release);

@@ -291,21 +291,21 @@ fn a_flipped_byte_of_a_graph_is_rebuilt_if_asked_for() {
 }
 
 /// Goal: the same for what graphs grow from: `verify` reports it, and so does who would build, unless it
-/// was asked to do without (C4). Method: one byte in 61 of the seeds, then one in 997.
+/// was asked to do without (C4). Method: one byte in 149 of the seeds, then one in 9973.
 // checks: C1 C3 C4
 #[test]
 fn a_flipped_byte_of_a_seed_is_an_error_or_done_without() {
     let moment = base::seeded();
     for mode in [IoMode::Mmap, IoMode::Pread] {
         let phase = usize::from(mode == IoMode::Pread);
-        let chosen = |path: &str, at: usize| path.ends_with(".seed") && (DEEP || at % 61 == phase);
+        let chosen = |path: &str, at: usize| path.ends_with(".seed") && (DEEP || at % 149 == phase);
         let counts = flip(&moment, mode, &chosen);
         println!("seeds {mode:?}: {counts:?}");
-        assert!(counts.flips > 500 && counts.unreported.is_empty(), "{counts:?}");
+        assert!(counts.flips > 300 && counts.unreported.is_empty(), "{counts:?}");
     }
     let files = moment.dir.files();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".seed")) {
-        for at in (0..bytes.len()).step_by(if DEEP { 97 } else { 4999 }) {
+        for at in (0..bytes.len()).step_by(if DEEP { 97 } else { 9973 }) {
             let dir = moment.dir.fork();
             let mut bad = bytes.clone();
             bad[at] ^= 0x10;
