@@ -186,7 +186,8 @@ impl Db {
     }
 
     /// The same, with the progress of each graph in turn; cancelled, it keeps the graphs that are
-    /// finished.
+    /// finished. Of one that takes longer than some ten seconds it keeps what was done, now and then, and
+    /// goes on from there when asked again, also after a restart; the graph is the same as without.
     ///
     /// Commits, flushes and merges go on meanwhile. If somebody else is building, this waits.
     pub fn index_with(&self, progress: &mut Progress<'_>) -> Result<()> {

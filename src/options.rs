@@ -135,6 +135,8 @@ pub struct Options {
     pub graph_rows_min: u32,
     /// Threads that build one graph, 1 to 256. What is built does not depend on it.
     pub build_threads: usize,
+    /// Whether builds are kept after every step, however little there is to lose. For tests.
+    pub(crate) keep_every_step: bool,
 }
 
 impl Default for Options {
@@ -150,6 +152,7 @@ impl Default for Options {
             graphs: Graphs::default(),
             graph_rows_min: GRAPH_ROWS_MIN,
             build_threads: 1,
+            keep_every_step: false,
         }
     }
 }
@@ -212,6 +215,18 @@ impl Options {
     /// Sets how many threads build a graph.
     pub fn build_threads(mut self, threads: usize) -> Options {
         self.build_threads = threads;
+        self
+    }
+
+    /// Keeps the build of a graph after every step, and not only now and then, so that little work is
+    /// enough to see one that was cut short go on.
+    ///
+    /// ```
+    /// let options = bowerbird::Options::default().keep_every_step();
+    /// ```
+    #[cfg(feature = "testing")]
+    pub fn keep_every_step(mut self) -> Options {
+        self.keep_every_step = true;
         self
     }
 

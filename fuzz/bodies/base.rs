@@ -285,6 +285,28 @@ pub fn graphs(style: Graphs, dead: bool) -> Moment {
     Moment { name: "graphs", dir: dir.fork(), answers: answers(&db) }
 }
 
+/// A database whose graphs were merged away, with what the next ones grow from: an older graph in each
+/// space, and in one of them a build that was cut short.
+pub fn seeded() -> Moment {
+    let dir = graphs(Graphs::Fast, true).dir;
+    let options = graph_options(IoMode::Mmap, Graphs::Fast).keep_every_step();
+    let db = Db::open_in(Arc::new(dir.clone()), options).expect("it is sound");
+    let mut batch = db.batch();
+    for n in NODES..NODES + 20 {
+        let item = Item::new(n).vector("text", spot(6, n)).vector("image", spot(9, n));
+        batch.put(item.vector("half", spot(5, n)).attr("year", (n % 10) as i64));
+    }
+    batch.commit().expect("the batch is fine");
+    db.compact().expect("the disk is fine");
+    let seeds = || dir.files().into_iter().filter(|file| file.0.ends_with(".seed"));
+    let merged: Vec<_> = seeds().collect();
+    // The first moment after something was kept.
+    let cut = db.index_with(&mut Progress::to(|_, _| seeds().eq(merged.iter().cloned())));
+    assert!(matches!(cut, Err(Error::Cancelled)), "{cut:?}");
+    assert_eq!((merged.len(), seeds().count()), (3, 3));
+    Moment { name: "seeded", dir: dir.fork(), answers: answers(&db) }
+}
+
 /// What a database answers to one kind of question.
 #[derive(Debug)]
 pub struct Answer {

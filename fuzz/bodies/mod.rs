@@ -7,6 +7,7 @@ pub mod crash_ops;
 pub mod event_log;
 pub mod filter_parse;
 pub mod graph_section;
+pub mod graph_seed;
 pub mod index_json;
 pub mod labels;
 pub mod manifest;

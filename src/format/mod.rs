@@ -105,6 +105,9 @@ kinds! {
     WORD_LENGTHS = 85,
     GRAPH_ROW_SUMS = 86,
     GRAPH_VECTOR_SUMS = 87,
+    SEED_META = 88,
+    SEED_LINKS = 89,
+    SEED_ROLES = 90,
 }
 
 impl Kind {

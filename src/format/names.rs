@@ -41,6 +41,11 @@ pub(crate) fn graph(segment: u64, space: u16) -> String {
     format!("derived/{segment:06}.{space:06}.graph")
 }
 
+/// `derived/000038.000002.seed`: what that graph grows from.
+pub(crate) fn seed(segment: u64, space: u16) -> String {
+    format!("derived/{segment:06}.{space:06}.seed")
+}
+
 /// `derived/000038.000052.ids`: the semantic IDs of segment 38 by the codebook in file 52.
 pub(crate) fn ids(segment: u64, artifact: u64) -> String {
     format!("derived/{segment:06}.{artifact:06}.ids")
@@ -68,11 +73,12 @@ pub(crate) fn parse(name: &str) -> Option<(u64, Option<u64>, &str)> {
     match rest.split_once('.') {
         Some((second, "dead")) => number(second).map(|second| (first, Some(second), "dead")),
         Some((second, "graph")) => field(second).map(|second| (first, Some(second), "graph")),
+        Some((second, "seed")) => field(second).map(|second| (first, Some(second), "seed")),
         Some((second, "words")) => field(second).map(|second| (first, Some(second), "words")),
         Some((second, "ids")) => number(second).map(|second| (first, Some(second), "ids")),
         Some((second, "ids.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
         Some((second, "dead.tmp")) if number(second).is_some() => Some((first, None, "tmp")),
-        Some((second, "graph.tmp" | "words.tmp")) if field(second).is_some() => {
+        Some((second, "graph.tmp" | "seed.tmp" | "words.tmp")) if field(second).is_some() => {
             Some((first, None, "tmp"))
         }
         Some((ending, "tmp")) if is_ending(ending) => Some((first, None, "tmp")),
@@ -113,6 +119,8 @@ mod tests {
         assert_eq!(parse(&name(tmp(&dead(38, 40)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(graph(38, 2))), Some((38, Some(2), "graph")));
         assert_eq!(parse(&name(tmp(&graph(38, 2)))), Some((38, None, "tmp")));
+        assert_eq!(parse(&name(seed(38, 2))), Some((38, Some(2), "seed")));
+        assert_eq!(parse(&name(tmp(&seed(38, 2)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(words(38, 7))), Some((38, Some(7), "words")));
         assert_eq!(parse(&name(tmp(&words(38, 7)))), Some((38, None, "tmp")));
         assert_eq!(parse(&name(ids(38, 52))), Some((38, Some(52), "ids")));
@@ -132,6 +140,8 @@ mod tests {
             "000038.2.graph",
             "000038.text.graph",
             "000038.070000.graph",
+            "000038.seed",
+            "000038.070000.seed",
             "000038.words",
             "000038.070000.words",
             "000038.000002.items",

@@ -79,7 +79,7 @@ impl Nearest {
             memory_bytes: u64::MAX,
             seed: None,
         };
-        let built = build::build(&plan, progress)?;
+        let built = build::build(&plan, &mut |_, _| Ok(()), progress)?;
         let mut sink = Sink::heap();
         built.save(&mut sink, progress)?;
         let graph = Graph::open(sink.into_heap()?, &segment, &space)?;

@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
     segment::dead::Dead,
     store::{
-        Store, by_item, flush, seeds, semantic,
+        Store, by_item, flush, semantic,
         version::{Part, Version},
     },
 };
@@ -115,7 +115,7 @@ impl Store {
             Some((segment, rows)) => {
                 let mut part = Part::new(segment, Dead::default());
                 semantic::carry(&part, &inputs, &rows);
-                seeds::sow(&mut part, &inputs, &rows, (&version, &self.options))?;
+                self.sow(&mut part, &inputs, &rows, &version)?;
                 Some(part)
             }
             None => None,
@@ -130,17 +130,19 @@ impl Store {
             None => None,
         };
         let mut parts = now.parts.clone();
-        parts.splice(range, merged);
+        // As they are now: a build may have kept something since the merge began.
+        let gone: Vec<Part> = parts.splice(range, merged).collect();
         self.swap(Version { parts, ..(*now).clone() });
         drop(writer);
-        for (part, entry) in inputs.iter().zip(replaced) {
+        for (part, entry) in gone.iter().zip(replaced) {
             let id = entry.segment.id;
             self.discard(names::segment(id), Some(Arc::downgrade(&part.segment)));
             entry.dead.into_iter().for_each(|dead| self.discard(names::dead(id, dead.id), None));
             if part.by_item.is_some() {
                 self.discard(names::derived(id, by_item::BY_ITEM), None);
             }
-            let derived = part.graph_files().chain(part.id_paths()).chain(part.word_files());
+            let graphs = part.graph_files().chain(part.seed_files());
+            let derived = graphs.chain(part.id_paths()).chain(part.word_files());
             derived.for_each(|path| self.discard(path, None));
         }
         Ok(ids.len())

@@ -4,8 +4,9 @@
 //! recipe it was made. One that does not fit is removed by the next writer; one that is missing costs time only. A damaged one is an error, unless
 //! `Options::rebuild_derived` says to build it again: a silent fallback would hide a failing disk.
 //!
-//! There are four: the events of a segment by item, here and in `by_item`; its graphs, in `graphs`
-//! and `index`; its semantic IDs, in `semantic`; the words of its texts, in `words`.
+//! There are five: the events of a segment by item, here and in `by_item`; its graphs, in `graphs`
+//! and `index`; what those grow from, in `seeds` and `sow`; its semantic IDs, in `semantic`; the words of
+//! its texts, in `words`.
 
 use crate::{
     error::Result,

@@ -113,7 +113,8 @@ impl Part {
         })
     }
 
-    fn lacks<'s>(
+    /// Of these, the ones whose graph is not there.
+    pub(crate) fn lacks<'s>(
         &'s self,
         schema: &'s Schema,
         options: &'s Options,
@@ -129,21 +130,28 @@ impl Part {
 
     /// Removes graphs and seeds of spaces that the schema has not got; says which files they were.
     pub(crate) fn drop_graphs(&mut self, schema: &Schema) -> Vec<String> {
-        let known = |id: u16| schema.spaces().iter().any(|space| space.id == id);
-        let gone: Vec<u16> = self.graphs.keys().copied().filter(|id| !known(*id)).collect();
+        let known = |id: &u16| schema.spaces().iter().any(|space| space.id == *id);
+        let gone: Vec<u16> = self.graphs.keys().copied().filter(|id| !known(id)).collect();
         if !gone.is_empty() {
-            Arc::make_mut(&mut self.graphs).retain(|id, _| known(*id));
+            Arc::make_mut(&mut self.graphs).retain(|id, _| known(id));
         }
-        if self.seeds.keys().any(|id| !known(*id)) {
-            Arc::make_mut(&mut self.seeds).retain(|id, _| known(*id));
-        }
-        gone.into_iter().map(|id| names::graph(self.segment.uid, id)).collect()
+        let unsown: Vec<u16> = self.seeds.keys().copied().filter(|id| !known(id)).collect();
+        let seeds: Vec<String> = unsown.into_iter().filter_map(|id| self.drop_seed(id)).collect();
+        let uid = self.segment.uid;
+        gone.into_iter().map(|id| names::graph(uid, id)).chain(seeds).collect()
     }
 
     /// The files of its graphs.
     pub(crate) fn graph_files(&self) -> impl Iterator<Item = String> {
         self.graphs.keys().map(|space| names::graph(self.segment.uid, *space))
     }
+}
+
+/// Where the part is that lacks a graph, if that is still so.
+pub(crate) fn place(version: &Version, lack: &Lack) -> Option<usize> {
+    let known = version.schema.spaces().iter().any(|space| space.id == lack.space.id);
+    let at = version.parts.iter().position(|part| part.segment.uid == lack.segment)?;
+    (known && version.parts[at].graph(lack.space.id).is_none()).then_some(at)
 }
 
 /// Every graph that would serve and is not there, the largest first: there is most to gain from it.

@@ -12,12 +12,14 @@ use crate::{
     search::graph::{
         Graph, Style,
         build::{self, Built, Plan},
+        course::Stage,
     },
     segment::Segment,
     store::{
         Store, compact,
         graphs::{self, Lack},
         origin,
+        seeds::Pace,
         version::Version,
     },
 };
@@ -151,7 +153,7 @@ impl Store {
         // Of the version, only this: the rest of it may go away during a build of an hour.
         let (segment, seed) = {
             let version = self.current();
-            let Some(at) = place(&version, lack) else { return Ok(false) };
+            let Some(at) = graphs::place(&version, lack) else { return Ok(false) };
             let part = &version.parts[at];
             (part.segment.clone(), part.seeds.get(&lack.space.id).cloned())
         };
@@ -165,16 +167,24 @@ impl Store {
         };
         let gone = Cell::new(false);
         let mut watched = progress.watched(|| {
-            gone.set(place(&self.current(), lack).is_none());
+            gone.set(graphs::place(&self.current(), lack).is_none());
             !gone.get()
         });
-        let built = build::build(&plan, &mut watched);
+        let mut pace = Pace::of(lack.rows, &self.options);
+        let mut keep = |stage: &Stage<'_>, progress: &mut Progress<'_>| {
+            self.keep_build((&segment, lack), stage, (&mut pace, progress))
+        };
+        let built = build::build(&plan, &mut keep, &mut watched);
         drop(plan);
         let graph = built
             .and_then(|built| self.publish_graph(&segment, lack, (style, built), &mut watched));
         match graph {
             Err(Error::Cancelled) if gone.get() => Ok(false),
-            graph => Ok(self.adopt_graph(lack, graph?)),
+            graph => {
+                let adopted = self.adopt_graph(lack, graph?);
+                self.sweep();
+                Ok(adopted)
+            }
         }
     }
 
@@ -212,23 +222,15 @@ impl Store {
         let _no_merge_is_going_on = self.chores.lock();
         let _writer = self.writer.lock();
         let now = self.current();
-        let Some(at) = place(&now, lack) else {
+        let Some(at) = graphs::place(&now, lack) else {
             self.discard(names::graph(lack.segment, lack.space.id), None);
             return false;
         };
         let mut parts = now.parts.clone();
         Arc::make_mut(&mut parts[at].graphs).insert(lack.space.id, graph);
-        if parts[at].seeds.contains_key(&lack.space.id) {
-            Arc::make_mut(&mut parts[at].seeds).remove(&lack.space.id);
-        }
+        let grown_from = parts[at].drop_seed(lack.space.id);
+        grown_from.into_iter().for_each(|path| self.discard(path, None));
         self.swap(Version { parts, ..(*now).clone() });
         true
     }
-}
-
-/// Where the part is that lacks the graph, if that is still so.
-fn place(version: &Version, lack: &Lack) -> Option<usize> {
-    let known = version.schema.spaces().iter().any(|space| space.id == lack.space.id);
-    let at = version.parts.iter().position(|part| part.segment.uid == lack.segment)?;
-    (known && version.parts[at].graph(lack.space.id).is_none()).then_some(at)
 }

@@ -12,7 +12,8 @@
 //! | `derived`, `origin`, `by_item`, `memo` | what can be computed again: on disk, in memory |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
 //! | `words`, `matching`, `hybrid` | which words the parts have; asking for them, alone and beside vectors |
-//! | `graphs`, `index`, `seeds` | which graphs there are; building one; what the next grows from |
+//! | `graphs`, `index` | which graphs there are; building one |
+//! | `seeds`, `sow` | what the next graphs grow from: kept while one is built; left by a merge |
 //! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
@@ -50,6 +51,7 @@ mod selection;
 mod semantic;
 pub(crate) mod sieve;
 mod snapshot;
+mod sow;
 mod spread;
 mod stats;
 mod verify;

@@ -25,7 +25,7 @@ use crate::{
     store::{
         HEAP_FIRST, Store,
         apply::{self, Erased},
-        by_item, encode, graphs, semantic,
+        by_item, encode, graphs, seeds, semantic,
         version::{Part, Version},
         wal::Wal,
         words,
@@ -221,6 +221,7 @@ fn open_part(
         part.drop_words(&manifest.schema);
     }
     graphs::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
+    seeds::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
     semantic::adopt_all(dir, mode, db, (&mut part, &manifest.artifacts), options)?;
     words::adopt_all(dir, mode, db, (&mut part, &manifest.schema), options)?;
     if let Some(old) = old.filter(|old| old.dead.events == part.dead.events) {
@@ -377,6 +378,7 @@ impl Store {
         let with = adopted.parts.iter().filter(|part| part.by_item.is_some());
         named.extend(with.map(|part| names::derived(part.segment.uid, by_item::BY_ITEM)));
         named.extend(adopted.parts.iter().flat_map(Part::graph_files));
+        named.extend(adopted.parts.iter().flat_map(Part::seed_files));
         named.extend(adopted.parts.iter().flat_map(Part::id_paths));
         named.extend(adopted.parts.iter().flat_map(Part::word_files));
         for folder in names::FOLDERS {

@@ -1,170 +1,181 @@
-//! What a merge leaves for the next graph: the largest old one, and where its vectors went.
+//! Which seeds the parts have: what their next graphs grow from. Derived files, found and not listed.
 //!
-//! A graph that grows from an old one costs what is new in it, not what is all in it; without this,
-//! merging a few fresh items into a large part would build its graph from nothing.
+//! A part gets one from the merge that made it (`sow`), and a better one now and then while its graph
+//! is built, so that a build that is cut short goes on where it was. Nobody asks a seed for an answer:
+//! readers do not open any, and it goes when the graph is there.
 
 use crate::{
     error::Result,
+    format::{
+        envelope::OpenMode,
+        names,
+        sink::{Sink, remove_if_there},
+    },
+    io::Dir,
     options::Options,
-    schema::Space,
-    search::graph::Seed,
-    segment::Stored,
-    store::version::{Part, Version},
+    progress::Progress,
+    schema::{Schema, Space},
+    search::graph::{
+        course::Stage,
+        seed::{self, Seed},
+    },
+    segment::Segment,
+    store::{
+        Store,
+        graphs::{self, Lack},
+        origin,
+        version::{Part, Version},
+    },
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// The place of a vector that is gone.
-const NOWHERE: u32 = u32::MAX;
+/// A build is kept no more often than this: less work is not worth a file.
+const PACE_MIN: Duration = Duration::from_secs(10);
+/// And so that keeping takes at most one part in so many of the time.
+const PACE_SHARE: u32 = 50;
+/// What keeping is taken to cost before it was tried: bytes written in a second.
+const BYTES_PER_SECOND: f64 = 200e6;
+/// Bytes of a node in a seed, about.
+const NODE_BYTES: f64 = 129.0;
 
-/// Gives `merged` a seed for every space whose graph it will lack and one of `inputs` can start.
-/// `rows` says for each row of it from which input it came, and from which row there.
-pub(crate) fn sow(
-    merged: &mut Part,
-    inputs: &[&Part],
-    rows: &[(u32, u32)],
-    (version, options): (&Version, &Options),
-) -> Result<()> {
-    let mut seeds = BTreeMap::new();
-    for space in merged.graph_spaces(&version.schema, options) {
-        let known = (0u32..).zip(inputs).filter_map(|(at, part)| Some((at, nodes(part, space)?)));
-        let Some((source, _)) = known.max_by_key(|(_, nodes)| *nodes) else { continue };
-        if let Some(seed) = grow(inputs[source as usize], source, merged, rows, space)? {
-            seeds.insert(space.id, seed);
-        }
+/// When a build is worth keeping.
+pub(crate) struct Pace {
+    /// Whatever it costs.
+    always: bool,
+    cost: Duration,
+    since: Instant,
+}
+
+impl Pace {
+    pub(crate) fn of(nodes: u32, options: &Options) -> Pace {
+        let cost = Duration::from_secs_f64(f64::from(nodes) * NODE_BYTES / BYTES_PER_SECOND);
+        Pace { always: options.keep_every_step, cost, since: Instant::now() }
     }
-    merged.seeds = Arc::new(seeds);
+
+    fn is_due(&self) -> bool {
+        self.always || self.since.elapsed() >= (self.cost * PACE_SHARE).max(PACE_MIN)
+    }
+
+    fn kept(&mut self, begun: Instant) {
+        (self.cost, self.since) = (begun.elapsed(), Instant::now());
+    }
+}
+
+/// The recipe in the file's ORIGIN. Spaces may be alike in all but their number, so that is in it too.
+fn recipe(space: &Space) -> String {
+    format!("{} of {}", seed::recipe(space), space.id)
+}
+
+/// Opens the seed of a segment in a space, if it is there and fits.
+pub(crate) fn adopt(
+    dir: &dyn Dir,
+    mode: &OpenMode,
+    db: &[u8; 16],
+    (segment, space): (&Segment, &Space),
+    rebuild: bool,
+) -> Result<Option<Arc<Seed>>> {
+    let path = names::seed(segment.uid, space.id);
+    let count = segment.space(space)?.map_or(0, |stored| stored.count);
+    let open = |mode: &OpenMode| {
+        let sections = origin::open(dir, mode, db, segment, (&path, &[recipe(space)]))?;
+        sections.map(|sections| Seed::open(sections, count)).transpose()
+    };
+    Ok(origin::adopt(mode, rebuild, open)?.map(Arc::new))
+}
+
+/// Opens the seed of every graph that a part lacks, for who will build it.
+pub(crate) fn adopt_all(
+    dir: &dyn Dir,
+    mode: &OpenMode,
+    db: &[u8; 16],
+    (part, schema): (&mut Part, &Schema),
+    options: &Options,
+) -> Result<()> {
+    if !mode.write {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for space in part.lacks(schema, options) {
+        let what = (&*part.segment, space);
+        let seed = adopt(dir, mode, db, what, options.rebuild_derived)?;
+        found.extend(seed.map(|seed| (space.id, seed)));
+    }
+    if !found.is_empty() {
+        Arc::make_mut(&mut part.seeds).extend(found);
+    }
     Ok(())
 }
 
-/// How many live vectors of a part some graph has nodes for; `None` if there is no graph.
-fn nodes(part: &Part, space: &Space) -> Option<u64> {
-    if part.graph(space.id).is_some() {
-        return Some(part.live_rows());
+impl Part {
+    /// The files of its seeds.
+    pub(crate) fn seed_files(&self) -> impl Iterator<Item = String> {
+        self.seeds.keys().map(|space| names::seed(self.segment.uid, *space))
     }
-    let seed = part.seeds.get(&space.id)?;
-    Some(seed.places.iter().filter(|place| **place != NOWHERE).count() as u64)
+
+    /// Forgets the seed of a space; says which file it was.
+    pub(crate) fn drop_seed(&mut self, space: u16) -> Option<String> {
+        let there = self.seeds.contains_key(&space);
+        there.then(|| {
+            Arc::make_mut(&mut self.seeds).remove(&space);
+            names::seed(self.segment.uid, space)
+        })
+    }
 }
 
-fn grow(
-    from: &Part,
-    source: u32,
-    merged: &Part,
-    rows: &[(u32, u32)],
-    space: &Space,
-) -> Result<Option<Seed>> {
-    let (Some(old), Some(new)) = (from.segment.space(space)?, merged.segment.space(space)?) else {
-        return Ok(None);
-    };
-    let (old_places, new_places) = (Places::of(&old)?, Places::of(&new)?);
-    let mut moved = vec![NOWHERE; old.count as usize];
-    for (new_row, (_, old_row)) in (0u32..).zip(rows).filter(|(_, (from, _))| *from == source) {
-        if let (Some(old), Some(new)) = (old_places.find(*old_row), new_places.find(new_row)) {
-            moved[old as usize] = new;
+impl Store {
+    /// Writes a seed and opens it; nothing if there is no room, which costs no more than time.
+    pub(crate) fn write_seed(
+        &self,
+        (segment, space): (&Segment, &Space),
+        fill: impl FnOnce(&mut Sink) -> Result<()>,
+    ) -> Result<Option<Arc<Seed>>> {
+        let Some(file) = segment.file() else { return Ok(None) };
+        let (path, recipe) = (names::seed(segment.uid, space.id), recipe(space));
+        match origin::publish(&*self.dir, self.db, file, (&path, &recipe), fill) {
+            Err(error) if error.is_full() => return Ok(None),
+            written => written?,
         }
-    }
-    if let Some(graph) = from.graph(space.id) {
-        return Ok(Some(Seed { graph: graph.clone(), places: moved }));
-    }
-    // Merged again before its own graph was built: what it would have grown from still serves.
-    let Some(seed) = from.seeds.get(&space.id) else { return Ok(None) };
-    let on = |place: &u32| moved.get(*place as usize).copied().unwrap_or(NOWHERE);
-    let places = seed.places.iter().map(on).collect();
-    Ok(Some(Seed { graph: seed.graph.clone(), places }))
-}
-
-/// From rows to places of vectors.
-struct Places {
-    count: u32,
-    /// The rows that have a vector, if not all have.
-    rows: Option<Vec<u32>>,
-}
-
-impl Places {
-    fn of(stored: &Stored<'_>) -> Result<Places> {
-        Ok(Places { count: stored.count, rows: stored.row_list()? })
-    }
-
-    fn find(&self, row: u32) -> Option<u32> {
-        match &self.rows {
-            None => (row < self.count).then_some(row),
-            Some(rows) => rows.binary_search(&row).ok().map(|place| place as u32),
+        let opened = adopt(&*self.dir, &self.mode, &self.db, (segment, space), false);
+        if opened.is_err() {
+            // No part knows of it, so nobody would remove it.
+            let _ = remove_if_there(&*self.dir, &path);
         }
+        opened
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        io::Memory,
-        item::Item,
-        options::Maintenance,
-        progress::Progress,
-        schema::{Metric, Schema},
-        store::Store,
-    };
+    /// Keeps a build at a stage, if it is time to. Who builds holds `building`, so no other writes the
+    /// file; `chores` is left to merges, which may take longer than a step.
+    pub(crate) fn keep_build(
+        &self,
+        (segment, lack): (&Segment, &Lack),
+        stage: &Stage<'_>,
+        (pace, progress): (&mut Pace, &mut Progress<'_>),
+    ) -> Result<()> {
+        if !pace.is_due() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let seed = self.write_seed((segment, &lack.space), |sink| stage.save(sink, progress))?;
+        if let Some(seed) = seed {
+            self.adopt_seed(lack, seed);
+        }
+        pace.kept(begun);
+        Ok(())
+    }
 
-    fn write(store: &Store, keys: impl Iterator<Item = u64>) {
-        let schema = store.current().schema.clone();
-        let item = |key: u64| match key.is_multiple_of(3) {
-            // Rows and places differ: not every item has a vector.
-            true => Item::new(key),
-            false => Item::new(key).vector("v", [key as f32, 1.0]),
+    /// Swaps in a version whose part has the seed; without such a part, the file is of no use.
+    fn adopt_seed(&self, lack: &Lack, seed: Arc<Seed>) {
+        let _writer = self.writer.lock();
+        let now = self.current();
+        let Some(at) = graphs::place(&now, lack) else {
+            self.discard(names::seed(lack.segment, lack.space.id), None);
+            return;
         };
-        let ops = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
-        store.commit(ops).unwrap();
-        store.flush(&mut Progress::silent()).unwrap();
-    }
-
-    /// The key of every vector of a part, by place.
-    fn keys(part: &Part, space: &Space) -> Vec<u64> {
-        let stored = part.segment.space(space).unwrap().unwrap();
-        let rows = stored.row_list().unwrap().unwrap_or_else(|| (0..stored.count).collect());
-        let key = |row: &u32| match part.segment.key(*row).unwrap() {
-            crate::key::Key::Id(id) => id,
-            other => panic!("{other:?}"),
-        };
-        rows.iter().map(key).collect()
-    }
-
-    /// How many nodes of `old` have a place in `new`; each must be the place of the same key.
-    fn compare(old: &Part, new: &Part, dead: impl Fn(u64) -> bool) -> usize {
-        let space = &Schema::new().space("v", 2, Metric::Dot).spaces()[0].clone();
-        let seed = &new.seeds[&space.id];
-        let (old, new) = (keys(old, space), keys(new, space));
-        assert_eq!(old.len(), seed.places.len());
-        for (key, place) in old.iter().zip(&seed.places) {
-            assert_eq!(*place == NOWHERE, dead(*key), "{key}");
-            assert!(*place == NOWHERE || new[*place as usize] == *key, "{key} at {place}");
-        }
-        seed.places.iter().filter(|place| **place != NOWHERE).count()
-    }
-
-    /// Goal: after a merge, and after another before there was time to build, each node of the old
-    /// graph is known by the place of the same vector, unless that died.
-    #[test]
-    fn seeds_know_where_every_vector_went() {
-        let schema = Schema::new().space("v", 2, Metric::Dot);
-        let options = Options::default().maintenance(Maintenance::Manual).graph_rows_min(10);
-        let store = Store::create(Arc::new(Memory::new()), schema, options).unwrap();
-        write(&store, (0..300).map(|n| n * 2));
-        write(&store, 1000..1020);
-        store.index(&mut Progress::silent()).unwrap();
-        let first = store.current();
-        assert!(first.parts.iter().all(|part| part.graphs.len() == 1));
-        // Replaces multiples of 10, and brings new ones in between.
-        write(&store, (0..60).map(|n| n * 10));
-        assert!(store.compact_all(&mut Progress::silent()).unwrap());
-        let merged = store.current();
-        let replaced = |key: u64| key.is_multiple_of(10);
-        assert_eq!(compare(&first.parts[0], &merged.parts[0], replaced), 160);
-        write(&store, (0..60).map(|n| n * 10 + 4));
-        assert!(store.compact_all(&mut Progress::silent()).unwrap());
-        let again = store.current();
-        let replaced = |key: u64| key.is_multiple_of(10) || key % 10 == 4;
-        assert_eq!(compare(&first.parts[0], &again.parts[0], replaced), 120);
-        store.index(&mut Progress::silent()).unwrap();
-        let built = store.current();
-        assert!(built.parts[0].seeds.is_empty() && built.parts[0].graphs.len() == 1);
+        let mut parts = now.parts.clone();
+        Arc::make_mut(&mut parts[at].seeds).insert(lack.space.id, seed);
+        self.swap(Version { parts, ..(*now).clone() });
     }
 }

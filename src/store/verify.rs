@@ -12,7 +12,7 @@ use crate::{
     io::Dir,
     options::{IoMode, Verify},
     segment::{Segment, dead::Dead},
-    store::{by_item, graphs, recover, semantic, words},
+    store::{by_item, graphs, recover, seeds, semantic, words},
 };
 use std::collections::BTreeSet;
 
@@ -132,6 +132,8 @@ fn verify_rest(
             let what = (segment, space);
             let adopted = graphs::adopt(dir, mode, &db, what, (&graphs::ANY, false));
             report.note(&path, adopted)?;
+            let adopted = seeds::adopt(dir, mode, &db, what, false);
+            report.note(&names::seed(segment.uid, space.id), adopted)?;
         }
         for attr in manifest.schema.attrs() {
             let adopted = words::adopt(dir, mode, &db, (segment, attr.id), false);

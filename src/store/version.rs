@@ -5,7 +5,7 @@ use crate::{
     key::{Key, Seq},
     schema::Schema,
     search::{
-        graph::{Graph, Seed},
+        graph::{Graph, seed::Seed},
         words::Words,
     },
     segment::{Segment, dead::Dead},
@@ -26,9 +26,8 @@ pub(crate) struct Part {
     pub(crate) by_item: Option<Arc<ByItem>>,
     /// The graphs that were found or built, by number of their space.
     pub(crate) graphs: Arc<BTreeMap<u16, Arc<Graph>>>,
-    /// What the next graphs may grow from, by number of their space. In memory only: lost, a graph is
-    /// built from nothing.
-    pub(crate) seeds: Arc<BTreeMap<u16, Seed>>,
+    /// What the next graphs grow from, by number of their space; only a writer has them.
+    pub(crate) seeds: Arc<BTreeMap<u16, Arc<Seed>>>,
     /// Its semantic IDs by codebook, as far as they are in memory; the same for every version, dead
     /// rows among them.
     pub(crate) ids: Arc<Memo>,
@@ -91,8 +90,7 @@ impl Part {
 
     /// Bytes of heap memory, about.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        let seeds: u64 = self.seeds.values().map(|seed| seed.places.len() as u64 * 4).sum();
-        self.segment.sections.heap_bytes() + self.dead.weight() + seeds
+        self.segment.sections.heap_bytes() + self.dead.weight()
     }
 }
 

@@ -92,6 +92,8 @@ bodies! {
     any_labels_and_any_classifier_are_survived: labels, 20000;
     // checks: C3 C4 V8
     any_graph_is_survived_and_finds_only_what_is_there: graph_section, 3000;
+    // checks: C3 C4 V8
+    any_seed_is_survived_and_its_graph_finds_only_what_is_there: graph_seed, 3000;
     // checks: C3 V8
     any_words_and_any_text_find_only_what_is_there: words, 3000;
     any_lines_are_queries_or_an_error: queries, 4000;

@@ -1,11 +1,14 @@
 //! Building a graph: from the vectors of a segment to the sections of a file.
 
 use super::{
-    Meta, Seed, Style,
+    Meta, Style,
     beam::own_numbers,
-    by_distance, effort,
+    by_distance,
+    course::Keep,
+    effort,
     grow::{Care, Grow},
     links::LINKS_BYTES,
+    seed::Seed,
     sums::sums_of,
 };
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
     segment::{Segment, numbers},
     vector::{encode, hop::Layout, rotate::Rotation},
 };
+use std::sync::Arc;
 
 /// What to build, and with how much.
 pub(crate) struct Plan<'a> {
@@ -26,7 +30,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) threads: usize,
     /// Heap memory that the build may take.
     pub(crate) memory_bytes: u64,
-    pub(crate) seed: Option<Seed>,
+    /// What to begin with.
+    pub(crate) seed: Option<Arc<Seed>>,
 }
 
 /// A graph on the heap, not yet written.
@@ -50,11 +55,16 @@ const DOORS: usize = 8;
 /// Vectors decoded, or rows written, at a time.
 const PIECE: u32 = 4096;
 
-/// Builds a graph. The same plan gives the same bytes, for any number of threads.
+/// Builds a graph. The same plan gives the same bytes, for any number of threads, and however often it
+/// was cut short and went on from what `keep` kept.
 ///
 /// # Errors
 /// `Cancelled` when `progress` says so; `Invalid` when the memory limit is too small for any graph.
-pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Built> {
+pub(crate) fn build(
+    plan: &Plan<'_>,
+    keep: &mut Keep<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Built> {
     let count = plan.segment.space(plan.space)?.map_or(0, |stored| stored.count);
     let layout = layout(plan, count)?;
     let l2 = by_distance(plan.space);
@@ -81,10 +91,7 @@ pub(crate) fn build(plan: &Plan<'_>, progress: &mut Progress<'_>) -> Result<Buil
         code(&turned, own);
     })?;
     let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
-    match &plan.seed {
-        Some(seed) => grown.grow_from(seed, DOORS, progress)?,
-        None => grown.grow(DOORS, progress)?,
-    }
+    grown.grow(plan.seed.as_deref(), DOORS, (keep, progress))?;
     let trials = effort::calibrate(&grown, progress)?;
     let doors = (grown.doors.len() / layout.stride) as u32;
     let meta = Meta {

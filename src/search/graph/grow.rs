@@ -1,9 +1,6 @@
 //! Growing a graph: nodes are added in batches, each linked both ways and pruned.
 
-use super::{
-    Seed,
-    beam::{Beam, Measure, Rows, own_numbers},
-};
+use super::beam::{Beam, Measure, Rows, own_numbers};
 use crate::{
     error::Result,
     io::{AlignedBytes, hot::Hot},
@@ -32,8 +29,6 @@ pub(crate) struct Care {
 
 /// Nodes per thread between two questions whether to go on: some tenths of a second of work.
 const WATCHED: usize = 512;
-/// A seed that covers less of the nodes is not worth beginning with.
-const SEED_SHARE_MIN: f32 = 0.3;
 
 /// A graph in the making.
 pub(crate) struct Grow {
@@ -143,70 +138,6 @@ impl Grow {
         ids.iter().map(|id| u32::from_le_bytes(*id)).take_while(|id| *id != NOBODY)
     }
 
-    /// Links every node.
-    pub(crate) fn grow(&mut self, doors: usize, progress: &mut Progress<'_>) -> Result<()> {
-        let order = shuffled(self.nodes, 11);
-        let passes = if self.care.widths[1] > 0 { 2 } else { 1 };
-        progress.begin(u64::from(self.nodes) * passes)?;
-        let mut done = 0;
-        while done < order.len() {
-            let share = (done as f32 * self.care.batch_share) as usize;
-            let most = (order.len() as f32 * self.care.batch_max) as usize;
-            let end = (done + share.clamp(1, most.max(1))).min(order.len());
-            self.batch(&order[done..end], 0, progress)?;
-            done = end;
-            self.set_doors(&order[..done], doors);
-        }
-        if passes == 2 {
-            for batch in order.chunks(order.len().div_ceil(8).max(1)) {
-                self.batch(batch, 1, progress)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Links every node, beginning with the links of an older graph.
-    pub(crate) fn grow_from(
-        &mut self,
-        seed: &Seed,
-        doors: usize,
-        progress: &mut Progress<'_>,
-    ) -> Result<()> {
-        let mut linked = Vec::new();
-        for (node, place) in (0..).zip(&seed.places).filter(|(_, place)| **place < self.nodes) {
-            let mut links = seed.graph.links(node)?;
-            links.iter_mut().for_each(|to| {
-                *to = seed.places.get(*to as usize).copied().unwrap_or(NOBODY);
-            });
-            links.retain(|to| *to < self.nodes && to != place);
-            links.dedup();
-            linked.push((*place, links));
-        }
-        if linked.len() < (self.nodes as f32 * SEED_SHARE_MIN) as usize {
-            return self.grow(doors, progress);
-        }
-        let mut old = vec![false; self.nodes as usize];
-        linked.iter().for_each(|(place, _)| old[*place as usize] = true);
-        // Nodes that lost links are linked anew.
-        let lost = |(_, links): &&(u32, Vec<u32>)| links.len() < DEGREE * 3 / 4;
-        let worn: Vec<u32> = linked.iter().filter(lost).map(|(place, _)| *place).collect();
-        self.write(&linked)?;
-        let (mut order, new): (Vec<u32>, Vec<u32>) =
-            shuffled(self.nodes, 11).into_iter().partition(|node| old[*node as usize]);
-        progress.begin((2 * new.len() + worn.len()) as u64)?;
-        self.set_doors(&order, doors);
-        let most = (order.len() as f32 * self.care.batch_max) as usize + 1;
-        for batch in new.chunks(most) {
-            self.batch(batch, 0, progress)?;
-        }
-        order.extend(&new);
-        let again: Vec<u32> = new.into_iter().chain(worn).collect();
-        for batch in again.chunks(most) {
-            self.batch(batch, 1, progress)?;
-        }
-        Ok(())
-    }
-
     /// Makes walks begin among the first of the linked nodes, 32 to a door.
     pub(crate) fn set_doors(&mut self, linked: &[u32], doors: usize) {
         let layout = self.measure.layout;
@@ -230,7 +161,12 @@ impl Grow {
     }
 
     /// Links nodes from what is there, and back.
-    fn batch(&mut self, batch: &[u32], pass: usize, progress: &mut Progress<'_>) -> Result<()> {
+    pub(super) fn batch(
+        &mut self,
+        batch: &[u32],
+        pass: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
         let forward = self.each_watched(batch, progress, |grow, hand, node| {
             grow.candidates(hand, node, pass)?;
             if pass == 1 {
@@ -304,7 +240,7 @@ impl Grow {
     }
 
     /// Writes rows: ids, codes, factors.
-    fn write(&mut self, linked: &[(u32, Vec<u32>)]) -> Result<()> {
+    pub(super) fn write(&mut self, linked: &[(u32, Vec<u32>)]) -> Result<()> {
         let stride = self.measure.layout.stride;
         for some in linked.chunks(1 << 14) {
             let rows = self.each(some, |grow, hand, (node, links)| {

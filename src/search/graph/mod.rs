@@ -3,6 +3,7 @@
 //! | file | it owns |
 //! |---|---|
 //! | `build`, `grow`, `prune`, `encode` | from the vectors of a segment to a graph |
+//! | `course`, `seed` | in which steps, and from what links: an older graph's, or those of a build cut short |
 //! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
 //! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
 //! | `sums` | what was read of a file is whole, row by row |
@@ -19,12 +20,14 @@
 
 pub(crate) mod beam;
 pub(crate) mod build;
+pub(crate) mod course;
 pub(crate) mod effort;
 mod encode;
 pub(crate) mod grow;
 mod links;
 mod pool;
 mod prune;
+pub(crate) mod seed;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -51,7 +54,7 @@ use crate::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::sync::{
-    Arc, OnceLock,
+    OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -98,14 +101,6 @@ pub(crate) struct Graph {
     /// How often it was walked: what is walked often is worth a copy on large pages.
     walks: AtomicU64,
     hot: OnceLock<Hot>,
-}
-
-/// What is known of a graph that part of a new segment came from: a start for the new one.
-#[derive(Clone, Debug)]
-pub(crate) struct Seed {
-    pub(crate) graph: Arc<Graph>,
-    /// Per node of the old graph, the place of its vector in the new segment, or `u32::MAX`.
-    pub(crate) places: Vec<u32>,
 }
 
 /// Most numbers of a vector that a graph can have: sums of codes fit 16 bits.
@@ -249,7 +244,7 @@ impl Graph {
     }
 
     /// The links of a node.
-    fn links(&self, node: u32) -> Result<Vec<u32>> {
+    pub(crate) fn links(&self, node: u32) -> Result<Vec<u32>> {
         let layout = self.measure.layout;
         let (stride, from) =
             if self.meta.compact { (LINKS_BYTES, 0) } else { (layout.stride, layout.ids) };

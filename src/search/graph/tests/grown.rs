@@ -18,18 +18,18 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-const DIM: usize = 32;
+pub(super) const DIM: usize = 32;
 const COUNT: usize = 3000;
 const DOORS: usize = 4;
 
 fn grow(vectors: &[Vec<f32>], dim: usize, bits: usize, l2: bool, threads: usize) -> Grow {
     let mut grown = unlinked(vectors, dim, bits, l2, threads);
-    grown.grow(DOORS, &mut Progress::silent()).unwrap();
+    grown.grow(None, DOORS, (&mut |_, _| Ok(()), &mut Progress::silent())).unwrap();
     grown
 }
 
 /// Vectors around forty centers.
-fn clusters(seed: u64, count: usize) -> Vec<Vec<f32>> {
+pub(super) fn clusters(seed: u64, count: usize) -> Vec<Vec<f32>> {
     let (centers, mut state) = (cloud(99, 40, DIM), seed);
     let mut one = || {
         let center = &centers[(splitmix(&mut state) % 40) as usize];
@@ -55,7 +55,7 @@ fn distance(a: &[f32], b: &[f32], l2: bool) -> f32 {
 }
 
 /// The nearest of some nodes, by vectors.
-fn nearest(
+pub(super) fn nearest(
     vectors: &[Vec<f32>],
     nodes: impl Iterator<Item = u32>,
     query: &[f32],
@@ -69,14 +69,14 @@ fn nearest(
 }
 
 /// Walks for ten; the nodes found are in the beam.
-fn walk(grown: &Grow, beam: &mut Beam, query: &[f32], effort: u32) -> Cost {
+pub(super) fn walk(grown: &Grow, beam: &mut Beam, query: &[f32], effort: u32) -> Cost {
     beam.queries.resize_with(1, Hops::default);
     beam.queries[0].prepare(&rotated(query), &grown.measure.layout);
     let aim = Reach::of(effort, 10).aim(1.0, grown.measure.l2);
     beam.walk(&grown.heap(), (&grown.measure, grown.nodes), aim, None).unwrap()
 }
 
-fn links_are_whole(grown: &Grow) {
+pub(super) fn links_are_whole(grown: &Grow) {
     let layout = grown.measure.layout;
     for (node, row) in (0..).zip(grown.rows.chunks_exact(layout.stride)) {
         assert_eq!(row[..layout.own], *grown.own(node), "own code of {node}");
