@@ -1,9 +1,9 @@
 //! Held: how much memory a database holds, and whether there is room for what can be computed again.
 //!
-//! Segments on the heap are what must be held: they are there, or a commit is refused. Semantic IDs, words and
-//! tables of parts are only kept, so that they need not be computed for each question. They take what
-//! segments leave of the limit. Where that is full, the ones used last stay; what finds no room is computed again
-//! for the next question: slower, with the same answer.
+//! Segments on the heap are what must be held: they are there, or a commit is refused. Semantic IDs,
+//! words and tables of parts are only kept, so that they need not be computed for each question. They
+//! take what segments leave of the limit. Where that is full, the ones used last stay; what finds no
+//! room is computed again for the next question: slower, with the same answer.
 
 use crate::store::memo::Memo;
 use parking_lot::Mutex;
@@ -34,12 +34,16 @@ impl Held {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// Another version is the current one.
+    /// Another version is the current one. What is kept makes room for it.
     pub(crate) fn must_hold(&self, bytes: u64) {
         self.must.store(bytes, Ordering::Relaxed);
+        if bytes.saturating_add(self.kept()) > self.limit {
+            self.forget();
+        }
     }
 
-    /// Forgets everything that could be computed again: something must be held that leaves no room for it.
+    /// Forgets everything that could be computed again: something must be held that leaves no room for
+    /// it.
     pub(crate) fn forget(&self) {
         let memos = self.memos.lock().clone();
         memos.iter().filter_map(Weak::upgrade).for_each(|memo| memo.forget());
@@ -55,7 +59,8 @@ impl Held {
     /// Takes room for something to keep, if there is enough.
     pub(super) fn take(&self, bytes: u64) -> bool {
         let must = self.must.load(Ordering::Relaxed);
-        let with = |kept: u64| kept.checked_add(bytes).filter(|all| must + all <= self.limit);
+        let left = self.limit.saturating_sub(must);
+        let with = |kept: u64| kept.checked_add(bytes).filter(|all| *all <= left);
         self.kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with).is_ok()
     }
 

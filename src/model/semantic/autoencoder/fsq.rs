@@ -23,13 +23,14 @@ use crate::{
 
 /// How to make a codebook by finite scalar quantization (Mentzer et al. 2023).
 ///
-/// As [`RqVae`](super::RqVae), but each number that the encoder says is bounded by a hyperbolic tangent and rounded to
-/// one of a few values from -1 to 1, evenly apart. No codes have to be learned, so none can go unused for want of
-/// items. A level's code says some of the numbers together: levels stand side by side, and the first is no coarser
-/// than the others.
+/// As [`RqVae`](super::RqVae), but each number that the encoder says is bounded by a hyperbolic tangent
+/// and rounded to one of a few values from -1 to 1, evenly apart. No codes have to be learned, so none
+/// can go unused for want of items. A level's code says some of the numbers together: levels stand side
+/// by side, and the first is no coarser than the others.
 ///
-/// The paper shifts an even number of values so that 0 is one of them; here they lie around it. In the codebook prices stand for
-/// tangents: its centroids are the values, and the borders between them are where tangents are rounded.
+/// The paper shifts an even number of values so that 0 is one of them; here they lie around it. In the
+/// codebook prices stand for tangents: its centroids are the values, and the borders between them are
+/// where tangents are rounded.
 ///
 /// ```
 /// use bowerbird::{*, model::{Training, semantic::*}};
@@ -55,18 +56,19 @@ pub struct Fsq {
 }
 
 impl Fsq {
-    /// Over these spaces, of equal weight: three levels of four numbers with four values each, which are 256 codes.
+    /// Over these spaces, of equal weight: three levels of four numbers with four values each, which
+    /// are 256 codes.
     pub fn of<'s>(spaces: impl IntoIterator<Item = &'s str>) -> Fsq {
         let Fit { inputs, items, .. } = Fit::of(spaces);
         Fsq { inputs, values: vec![vec![4; 4]; 3], network: Autoencoder::default(), items }
     }
 
-    /// Learns from the items of a snapshot; of `how` it takes seed, threads, time budget and progress, and leaves the
-    /// losses in its curve.
+    /// Learns from the items of a snapshot; of `how` it takes seed, threads, time budget and progress,
+    /// and leaves the losses in its curve.
     ///
     /// # Errors
-    /// `Invalid` for options out of range, if no item has a vector, or if training diverges; `NotFound` for an
-    /// unknown space; `Cancelled`.
+    /// `Invalid` for options out of range, if no item has a vector, or if training diverges; `NotFound`
+    /// for an unknown space; `Cancelled`.
     ///
     /// ```no_run
     /// # use bowerbird::{Result, Snapshot, model::{Training, semantic::Fsq}};

@@ -13,7 +13,8 @@ impl Grid {
         self.0.iter().map(Vec::len).sum()
     }
 
-    /// Of each number its hyperbolic tangent, rounded to one of as many values from -1 to 1 as its size.
+    /// Of each number its hyperbolic tangent, rounded to one of as many values from -1 to 1 as its
+    /// size.
     pub(super) fn quantize(&self, latents: &[f32]) -> Said {
         let sizes: Vec<usize> = self.0.concat();
         let mut said = Said::default();
@@ -25,8 +26,8 @@ impl Grid {
         said
     }
 
-    /// As levels of a codebook. Each has zeros where the numbers of others are, so that what one level takes
-    /// away is nothing to another; and prices that put the borders between its centroids where
+    /// As levels of a codebook. Each has zeros where the numbers of others are, so that what one level
+    /// takes away is nothing to another; and prices that put the borders between its centroids where
     /// tangents are rounded: the latents of a codebook are not bounded.
     pub(super) fn done(&self) -> Vec<Level> {
         let (dim, mut first) = (self.dim(), 0);

@@ -12,8 +12,8 @@ use crate::{
 
 /// The networks of an autoencoder, and how they learn.
 ///
-/// The encoder has linear layers with ReLU between them, the decoder the same the other way around. Both learn by
-/// AdamW (Loshchilov and Hutter 2019), in steps that get shorter to the end.
+/// The encoder has linear layers with ReLU between them, the decoder the same the other way around.
+/// Both learn by AdamW (Loshchilov and Hutter 2019), in steps that get shorter to the end.
 ///
 /// ```
 /// use bowerbird::model::semantic::{Autoencoder, RqVae};
@@ -40,7 +40,7 @@ impl Default for Autoencoder {
         Autoencoder {
             hidden: vec![256, 128],
             epochs: 100,
-            batch: 1024,
+            batch: 256,
             learning_rate: 1e-3,
             weight_decay: 1e-4,
         }
@@ -64,9 +64,9 @@ pub struct Autoencoded {
     pub codebook: Codebook,
     /// From what [`Codebook::decode`] says to content, as the codebook reads it.
     pub decoder: Encoder,
-    /// The squared distance of items from what the decoder makes of their codes, as a share of that from
-    /// their mean. Unlike the error in `Figures`, which is of what the encoder says, it can be compared with that
-    /// of a codebook without an encoder.
+    /// The squared distance of items from what the decoder makes of their codes, as a share of that
+    /// from their mean. Unlike the error in `Figures`, which is of what the encoder says, it can be
+    /// compared with that of a codebook without an encoder.
     pub error: f64,
 }
 

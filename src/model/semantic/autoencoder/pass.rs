@@ -41,8 +41,8 @@ impl Network {
         self.encoder.size() + self.decoder.size()
     }
 
-    /// The loss of a row is the mean square of what is lost of its numbers, plus the mean square of what
-    /// each level leaves of a latent times the commitment.
+    /// The loss of a row is the mean square of what is lost of its numbers, plus the mean square of
+    /// what each level leaves of a latent times the commitment.
     pub(super) fn batch(
         &self,
         theta: &[f32],

@@ -22,16 +22,18 @@ use crate::{
 
 /// How to make a codebook by an RQ-VAE (Lee et al. 2022; of items: TIGER, Rajput et al. 2023).
 ///
-/// An encoder says a few numbers of the content, residual codes stand for them, and a decoder is to find the
-/// content again; all three learn together. Gradients go around the rounding as if it were not there; the encoder
-/// is held near its codes; codes begin as k-means of what the untrained encoder says, follow as moving means, and move
-/// to where an item is when nearly nobody has them (van den Oord et al. 2017, Zeghidour et al. 2021). The loss of an
-/// item is the mean square of what is lost, with content scaled to a mean square of 1, plus `commitment` times the mean
-/// square of what each level leaves of a latent.
+/// An encoder says a few numbers of the content, residual codes stand for them, and a decoder is to
+/// find the content again; all three learn together. Gradients go around the rounding as if it were not
+/// there; the encoder is held near its codes; codes begin as k-means of what the untrained encoder
+/// says, follow as moving means, and move to where an item is when nearly nobody has them (van den Oord
+/// et al. 2017, Zeghidour et al. 2021). The loss of an item is the mean square of what is lost, with
+/// content scaled to a mean square of 1, plus `commitment` times the mean square of what each level
+/// leaves of a latent.
 ///
 /// What comes of it is a [`Codebook`](crate::semantic::Codebook) with an encoder, as
-/// [`Codebook::import`](crate::semantic::Codebook::import) reads it: new items get their ID when
-/// they are written. The same items, options and seed give the same, byte by byte, with any number of threads.
+/// [`Codebook::import`](crate::semantic::Codebook::import) reads it: new items get their ID when they
+/// are written. The same items, options and seed give the same, byte by byte, with any number of
+/// threads.
 ///
 /// ```
 /// use bowerbird::{*, model::{Training, semantic::*}};
@@ -52,9 +54,9 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RqVae {
-    /// Which spaces are read, how many codes each level has, and how many items are learned from. Codes begin
-    /// by its k-means; if `balanced`, they are found again by it in the end, so that all are used about
-    /// equally, and the decoder has not met them.
+    /// Which spaces are read, how many codes each level has, and how many items are learned from. Codes
+    /// begin by its k-means; if `balanced`, they are found again by it in the end, so that all are used
+    /// about equally, and the decoder has not met them.
     pub fit: Fit,
     /// The networks.
     pub network: Autoencoder,
@@ -71,8 +73,8 @@ impl RqVae {
         RqVae { fit: Fit::of(spaces), network, dim: 32, commitment: 0.25 }
     }
 
-    /// Learns from the items of a snapshot; of `how` it takes seed, threads, time budget and progress, and leaves the
-    /// losses in its curve.
+    /// Learns from the items of a snapshot; of `how` it takes seed, threads, time budget and progress,
+    /// and leaves the losses in its curve.
     ///
     /// # Errors
     /// As [`Fit::fit`]; `Invalid` for options out of range, or if training diverges.

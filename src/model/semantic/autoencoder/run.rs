@@ -51,9 +51,9 @@ impl<'a> Run<'a> {
         Run { network, options, threads, adam, dice }
     }
 
-    /// A step along the gradient of a batch, of which `rate` says how long it is; codes follow what they were given,
-    /// and those that get less than `least` of an even share are put elsewhere. Says the sum of
-    /// losses.
+    /// A step along the gradient of a batch, of which `rate` says how long it is; codes follow what
+    /// they were given, and those that get less than `least` of an even share are put elsewhere. Says
+    /// the sum of losses.
     pub(super) fn step(
         &mut self,
         learned: &mut Learned,
