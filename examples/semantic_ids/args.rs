@@ -7,6 +7,7 @@ pub(crate) const USAGE: &str = "\
 usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--first N])
                     [--interactions FILE] [--titles FILE.tsv]
                     [--levels N] [--codes N] [--balanced yes|no] [--refine yes|no]
+                    [--codebook kmeans|rqvae|fsq] [--epochs N] [--network N,N,...] [--rate X]
                     [--attributes FILE.json] [--collaborative WEIGHT]
                     [--cold SHARE] [--towers yes|no] [--decoder yes|no] [--beams N] [--html FILE] [--seed N] [--threads N]
                     [--time-budget SECONDS]
@@ -20,6 +21,11 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
   --attributes    words that items have, JSON of lists of numbers by item, as one more space
   --collaborative reads what users did as one more space, of this weight beside the others: vectors of
                   a sequence model, which has some for new items, too
+  --codebook      how codes are made: by k-means of the content, or behind a network that learns them
+                  with what it says: RQ-VAE, FSQ (of which each level has four numbers of four values)
+  --epochs        passes of that network over all items
+  --network       what its layers say; the last is for RQ-VAE alone
+  --rate          how large its first steps are
   --refine        learns from the interactions which content goes together, before the codes
   --towers        trains two towers over the vectors: how well do they find what came next?
   --cold          that share of items is never seen in training: how are they found?";
@@ -35,6 +41,10 @@ pub(crate) struct Args {
     pub(crate) codes: usize,
     pub(crate) balanced: bool,
     pub(crate) refine: bool,
+    pub(crate) codebook: String,
+    pub(crate) epochs: usize,
+    pub(crate) network: Vec<usize>,
+    pub(crate) rate: f32,
     pub(crate) attributes: Option<PathBuf>,
     pub(crate) collaborative: f32,
     pub(crate) cold: f64,
@@ -59,6 +69,10 @@ impl Args {
             codes: 256,
             balanced: true,
             refine: false,
+            codebook: "kmeans".into(),
+            epochs: 100,
+            network: vec![256, 128, 32],
+            rate: 1e-3,
             attributes: None,
             collaborative: 0.0,
             cold: 0.0,
@@ -85,6 +99,17 @@ impl Args {
                 "--collaborative" => {
                     args.collaborative =
                         value.parse().map_err(|e| format!("--collaborative {value}: {e}"))?;
+                }
+                "--codebook" if ["kmeans", "rqvae", "fsq"].contains(&value.as_str()) => {
+                    args.codebook = value;
+                }
+                "--epochs" => args.epochs = number()?.max(1) as usize,
+                "--network" => {
+                    let widths: Result<Vec<usize>, _> = value.split(',').map(str::parse).collect();
+                    args.network = widths.map_err(|e| format!("--network {value}: {e}"))?;
+                }
+                "--rate" => {
+                    args.rate = value.parse().map_err(|e| format!("--rate {value}: {e}"))?;
                 }
                 "--refine" => args.refine = value == "yes",
                 "--towers" => args.towers = value == "yes",

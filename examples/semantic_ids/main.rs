@@ -128,9 +128,10 @@ fn open(args: &Args) -> Outcome<Shop> {
             let levels = vec![args.codes; args.levels.unwrap_or(3)];
             let fit = Fit { levels, inputs, balanced: args.balanced, ..Fit::default() };
             let mut how = Training::new(args.seed).threads(args.threads);
-            match args.refine {
-                true => refine(&db, fit, &mut how)?,
-                false => fit.fit(&db.snapshot(), &mut how)?,
+            match (args.refine, args.codebook.as_str()) {
+                (true, _) => refine(&db, fit, &mut how)?,
+                (false, "kmeans") => fit.fit(&db.snapshot(), &mut how)?,
+                _ => learn(&db, fit, &mut how, args)?,
             }
         }
     };
@@ -175,6 +176,27 @@ pub(crate) fn stock(files: &Files, keys: &BTreeSet<u64>) -> Outcome<Db> {
 fn refine(db: &Db, fit: Fit, how: &mut Training<'_>) -> Outcome<Codebook> {
     let (train, _) = Sequences::read(&db.snapshot(), &Reading::default())?.hold_out_last();
     Ok(Refine::of(fit).fit(&db.snapshot(), &train, how)?)
+}
+
+/// A codebook behind a network that has learned what to keep of the content.
+fn learn(db: &Db, fit: Fit, how: &mut Training<'_>, args: &Args) -> Outcome<Codebook> {
+    let (dim, hidden) = args.network.split_last().ok_or("--network has no layer")?;
+    let (hidden, epochs, learning_rate) = (hidden.to_vec(), args.epochs, args.rate);
+    let network = Autoencoder { hidden, epochs, learning_rate, ..Autoencoder::default() };
+    let made = match args.codebook.as_str() {
+        "fsq" => {
+            let values = vec![vec![4; 4]; fit.levels.len()];
+            let fsq = Fsq { values, inputs: fit.inputs, network, ..Fsq::of([]) };
+            fsq.fit(&db.snapshot(), how)?
+        }
+        _ => RqVae { fit, network, dim: *dim, ..RqVae::of([]) }.fit(&db.snapshot(), how)?,
+    };
+    let epochs = how.curve();
+    for epoch in epochs.iter().step_by(epochs.len().div_ceil(10).max(1)).chain(epochs.last()) {
+        println!("epoch {}: loss {:.4}, {:.0} s", epoch.number, epoch.loss, epoch.seconds);
+    }
+    println!("of the content is lost, by the decoder: {:.4}", made.error);
+    Ok(made.codebook)
 }
 
 /// Gives every item what the codebook reads of it as a vector in a space of its own.

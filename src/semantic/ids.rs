@@ -119,6 +119,19 @@ impl Ids {
         masks
     }
 
+    /// Bytes of heap memory, about.
+    pub(crate) fn weight(&self) -> u64 {
+        let codes: usize = self.codes.iter().map(|level| 2 * level.len()).sum();
+        let tier = |tier: &Tier| {
+            let firsts = 8 * tier.firsts.words.len() + 4 * tier.firsts.before.len();
+            2 * tier.codes.len() + 4 * (tier.starts.len() + tier.children.len()) + firsts
+        };
+        let tiers: usize = self.tiers.iter().map(tier).sum();
+        let mask = |masks: &Masks| 8 * masks.all.len() + 4 * masks.at.len();
+        let masks: usize = self.masks.iter().map(mask).sum();
+        (codes + 4 * (self.rows.len() + self.ranks.len()) + tiers + masks) as u64
+    }
+
     /// How many levels there are.
     pub(crate) fn levels(&self) -> usize {
         self.codes.len()

@@ -83,6 +83,10 @@ impl Store {
         if needed() > backlog.min(limit / 2) && self.current().heap_parts().next().is_some() {
             self.flush(&mut crate::progress::Progress::silent())?;
         }
+        // What can be computed again makes room for what cannot.
+        if needed() + self.held.kept() > limit {
+            self.held.forget();
+        }
         if needed() > limit {
             return Err(Error::MemoryLimit { what: "the batch", needed: needed(), limit });
         }

@@ -9,7 +9,7 @@
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
-//! | `derived`, `origin`, `by_item`, `memo` | what can be computed again: on disk, in memory |
+//! | `derived`, `origin`, `by_item`, `memo`, `held` | what can be computed again: on disk, in memory, and how much of it |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
 //! | `words`, `matching`, `hybrid` | which words the parts have; asking for them, alone and beside vectors |
 //! | `graphs`, `index` | which graphs there are; building one |
@@ -32,6 +32,7 @@ pub(crate) mod derived;
 mod encode;
 mod flush;
 mod graphs;
+mod held;
 mod history;
 mod hybrid;
 mod index;
@@ -117,6 +118,8 @@ pub(crate) struct Store {
     next_heap: AtomicU64,
     /// Artifacts that snapshots have opened.
     opened: Arc<memo::Memo>,
+    /// How much memory is held, beside that of files.
+    held: Arc<held::Held>,
     garbage: Mutex<Vec<root::Garbage>>,
     /// How far a read-only handle has read.
     tail: Mutex<recover::Tail>,
@@ -191,11 +194,13 @@ impl Store {
             erase_pending: loaded.erased,
             unsynced_since: None,
         };
+        let held = Arc::new(held::Held::new(options.memory_limit_bytes));
         let store = Store {
             next_id: AtomicU64::new(loaded.next_id),
             next_heap: AtomicU64::new(loaded.next_heap),
             opened: Arc::default(),
-            current: RwLock::new(Arc::new(loaded.version)),
+            current: RwLock::new(Arc::new(counted(loaded.version, &held))),
+            held,
             db: loaded.db,
             root: Mutex::new(loaded.manifest),
             tail: Mutex::new(loaded.tail),
@@ -226,7 +231,7 @@ impl Store {
     fn swap(&self, mut version: Version) {
         // Made from another version, whose results are not this one's.
         version.memo = Arc::default();
-        *self.current.write() = Arc::new(version);
+        *self.current.write() = Arc::new(counted(version, &self.held));
     }
 
     fn new_id(&self) -> u64 {
@@ -314,4 +319,13 @@ impl Store {
     pub(crate) fn location(&self) -> PathBuf {
         self.dir.location()
     }
+}
+/// A version that is about to be the current one, and whose memory counts.
+fn counted(version: Version, held: &Arc<held::Held>) -> Version {
+    held.must_hold(version.heap_bytes());
+    version.memo.count_in(held);
+    for part in &version.parts {
+        [&part.ids, &part.texts, &part.memo].iter().for_each(|memo| memo.count_in(held));
+    }
+    version
 }

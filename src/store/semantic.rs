@@ -72,7 +72,7 @@ impl<'a> Book<'a> {
             Some(sections) => Ids::load(sections, part.segment.rows(), &widths)?,
             None => Ids::new(widths.len(), &self.assign(&part.segment, threads, progress)?),
         };
-        part.ids.get(&self.recipe, || Ok(ids))
+        part.ids.get_weighed(&self.recipe, Ids::weight, || Ok(ids))
     }
 
     /// The file of a part's IDs, if there is one and it still fits.
@@ -160,7 +160,7 @@ pub(crate) fn carry(merged: &Part, inputs: &[&Part], rows: &[(u32, u32)]) {
         let Some(levels) = old.first().map(|ids| ids.levels()) else { continue };
         let of_rows: Vec<_> = rows.iter().map(|(from, row)| old[*from as usize].id(*row)).collect();
         let made = Ids::new(levels, &of_rows);
-        let _ = merged.ids.get(&recipe, || Ok::<_, Error>(made));
+        let _ = merged.ids.get_weighed(&recipe, Ids::weight, || Ok::<_, Error>(made));
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Stats {
     pub graph_recall: Option<f32>,
     /// Segments on the heap.
     pub heap_parts: usize,
-    /// Bytes of memory that segments and lists of dead rows take.
+    /// Bytes of memory that segments and lists of dead rows take, and what is kept to be computed only
+    /// once: semantic IDs, words and tables of rankers. At most the memory limit.
     pub heap_bytes: u64,
     /// Bytes in the active WAL.
     pub wal_bytes: u64,
@@ -109,7 +110,7 @@ impl Store {
             graph_recall: graphs().map(|graph| graph.recall_at(EFFORT)).reduce(f32::min),
             graph_bytes: sum(&|part| part.graphs.values().map(|graph| graph.bytes()).sum()),
             heap_parts: version.heap_parts().count(),
-            heap_bytes: version.heap_bytes(),
+            heap_bytes: version.heap_bytes() + self.held.kept(),
             wal_bytes,
             unsynced_commits,
             debt: self.debt(),

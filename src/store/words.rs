@@ -104,7 +104,7 @@ impl Part {
     }
 
     fn make_words(&self, attr: u16, progress: &mut Progress<'_>) -> Result<Arc<Words>> {
-        self.texts.get(&format!("words of {attr}"), || {
+        self.texts.get_weighed(&format!("words of {attr}"), Words::weight, || {
             let built = build::build(&self.segment, attr, progress)?;
             built.into_words(attr, self.segment.rows())
         })

@@ -265,3 +265,43 @@ fn what_makes_no_sense_is_refused() {
     let why = new.run(&db.snapshot(), &Request::new(3, Timestamp::MAX).user(1));
     assert!(matches!(why, Err(Error::Invalid { .. })), "{why:?}");
 }
+
+/// Goal: a model goes on when a space that it reads is dropped, and says what it cannot do: by what is left
+/// where something is, else without new items.
+#[test]
+fn a_space_that_is_gone_makes_answers_poorer_and_no_errors() {
+    let db = shop();
+    db.add_space("shape", 8, Metric::Cosine, Encoding::F32).unwrap();
+    for key in (0..ITEMS).chain(NEW) {
+        let mut item = db.snapshot().get(&Key::Id(key)).unwrap().unwrap();
+        item.vectors.push(("shape".into(), vector(key)));
+        db.batch().put(item).commit().unwrap();
+    }
+    let inputs = vec![("text".into(), 1.0), ("shape".into(), 1.0)];
+    publish(&db, &train(&db, &ContentSasrec { inputs, ..small() }, 1).unwrap());
+    db.batch().event(Event::new(1u64, NEW.start + 1, "view", Timestamp(9))).commit().unwrap();
+    let new = Recommender::new().retrieve(NextNew::by("m", 5)).score(NextScore::by("m"));
+    let known = Recommender::new().retrieve(NextItems::by("m", 9)).score(NextScore::by("m"));
+    let vector = Recommender::new().summarize(UserVector::by("m")).retrieve(NextItems::by("m", 9));
+    let ask = |recommender: &Recommender| {
+        let request = Request::new(5, Timestamp::MAX).user(1u64);
+        let slate = recommender.run(&db.snapshot(), &request).unwrap();
+        let gone = slate.trace.degraded.iter().filter(|why| why.contains("which is gone")).count();
+        (slate.items.len(), id(&slate.items.first().map_or(Key::Id(0), |i| i.key.clone())), gone)
+    };
+    assert_eq!((ask(&new), ask(&known).2), ((5, NEW.start + 1, 0), 0));
+    db.drop_space("text").unwrap();
+    assert_eq!(ask(&new), (5, NEW.start + 1, 1), "the other space says it, too");
+    let model = db.snapshot().model("m").unwrap();
+    let strict = model.content_vector(&db.snapshot(), &Key::Id(NEW.start));
+    assert!(matches!(strict, Err(Error::NotFound { .. })), "{strict:?}");
+    // One of the same name that has other vectors is another one.
+    db.add_space("text", 3, Metric::Dot, Encoding::F32).unwrap();
+    assert_eq!(ask(&new), (5, NEW.start + 1, 1));
+    db.drop_space("shape").unwrap();
+    assert_eq!((ask(&new).0, ask(&new).2), (0, 2));
+    for recommender in [&known, &vector] {
+        let (items, first, gone) = ask(recommender);
+        assert!(items == 5 && first % TOPICS == 1 && gone == 2, "{items} {first} {gone}");
+    }
+}

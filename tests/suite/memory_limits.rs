@@ -168,3 +168,91 @@ fn a_sparse_file_of_a_terabyte_is_an_error() {
     }
     assert_eq!(Db::open_with(&path, small()).unwrap().snapshot().len(), 20);
 }
+
+/// Goal: semantic IDs on the heap count, and stay below the limit with all else: the ones used last are
+/// kept, others are computed again and are the same; a commit that needs the room gets it.
+/// Method: IDs of a hundred thousand items by codebooks of eight levels, more of them than have room.
+// checks: L1
+#[test]
+fn ids_on_the_heap_stay_below_the_memory_limit() {
+    use bowerbird::semantic::{Codebook, Input, Level};
+    let place = tempfile::tempdir().unwrap();
+    let schema = Schema::new().space("x", 1, Metric::Dot).space("text", DIM, Metric::Dot);
+    let db = Db::create_with(place.path().join("a.bower"), schema, small()).unwrap();
+    let items = 100_000u64;
+    for from in (0..items).step_by(5000) {
+        let mut batch = db.batch();
+        (from..from + 5000).for_each(|id| {
+            batch.put(Item::new(id).vector("x", vec![(id * 7919 % items) as f32]));
+        });
+        batch.commit().unwrap();
+    }
+    db.flush().unwrap();
+    let before = db.stats().heap_bytes;
+    let book = |shift: u64| {
+        // A number below 2^17, three bits at a time.
+        let level = |at: i32| {
+            let (size, base) = (2f32.powi(14 - 3 * at), if at == 0 { 65_536 + shift } else { 0 });
+            Level::new(1, (0..8).map(|code| (code as f32 - 3.5) * size + base as f32).collect())
+        };
+        let input = Input { normalize: false, ..Input::new("x", 1) };
+        Codebook::new(vec![input], (0..8).map(level).collect()).unwrap()
+    };
+    let ids = |version: u32| {
+        let trie = db.snapshot().trie_version("sid", version, &Where::all()).unwrap();
+        let ids: Vec<_> = trie.items(&trie.root()).filter_map(|addr| trie.id(addr)).collect();
+        assert_eq!(ids.len() as u64, items);
+        ids
+    };
+    let mut first = Vec::new();
+    let (mut most, mut counted) = (0, 0);
+    for at in 0..12 {
+        let version = db.publish("sid", &book(at), Provenance::default()).unwrap();
+        let said = ids(version);
+        if at == 0 {
+            first = said;
+            counted = db.stats().heap_bytes - before;
+            assert!(counted > items * 30, "{counted} bytes are counted for {items} IDs");
+        }
+        most = most.max(db.stats().heap_bytes);
+        assert!(most <= LIMIT, "{most}");
+    }
+    println!("{counted} bytes for one codebook, {most} of {LIMIT} at most");
+    assert!(counted * 12 > LIMIT && most > LIMIT / 2, "{counted} {most}");
+    assert_eq!(ids(1), first, "what was forgotten is computed again");
+    // As much as there may be beside them: they make room, and the batch fits.
+    batch_of(&db, items..items + 4000).unwrap();
+    assert!(db.stats().heap_bytes <= LIMIT);
+    let error = batch_of(&db, items..items + 8000).unwrap_err();
+    assert!(matches!(error, Error::MemoryLimit { limit: LIMIT, .. }), "{error}");
+    // An old snapshot keeps its own, which are counted while somebody holds it.
+    let old = db.snapshot();
+    old.trie_version("sid", 2, &Where::all()).unwrap();
+    db.batch().delete(3u64).commit().unwrap();
+    db.flush().unwrap();
+    assert!(db.stats().heap_bytes > counted / 2);
+}
+
+/// Goal: words that have no file count like all else on the heap, and go with their part.
+// checks: L1
+#[test]
+fn words_on_the_heap_count_towards_the_memory_limit() {
+    let schema = Schema::new().attr("title", AttrType::Text);
+    let db = Db::create_in(Arc::new(Memory::new()), schema, small()).unwrap();
+    let mut batch = db.batch();
+    for id in 0..20_000u64 {
+        let title = format!("word{} word{} word{}", id % 997, id % 613, id);
+        batch.put(Item::new(id).attr("title", title.as_str()));
+    }
+    batch.commit().unwrap();
+    let before = db.stats().heap_bytes;
+    let found = |db: &Db| db.snapshot().matching("title", "word7").limit(5).run().unwrap().len();
+    assert_eq!(found(&db), 5);
+    let counted = db.stats().heap_bytes - before;
+    assert!(counted > 20_000 * 3 * 4, "{counted}");
+    assert_eq!((found(&db), db.stats().heap_bytes - before), (5, counted), "made once");
+    db.flush().unwrap();
+    while db.maintain().unwrap().is_some() {}
+    assert_eq!(found(&db), 5);
+    assert!(db.stats().heap_bytes < counted, "a file is mapped or read, not held");
+}

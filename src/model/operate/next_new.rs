@@ -19,9 +19,10 @@ use std::sync::Arc;
 /// knows, 0 to 1. So [`Explore::least`](crate::recommend::Explore::least) gives a place only where the
 /// model itself would have taken the new item for likely.
 ///
-/// A user without a known item gets none. Rows of new items are computed once and kept with the part
-/// of the database that the items are in; a model that has grown old, with very many of them, should
-/// be trained again.
+/// A user without a known item gets none. Of a space that was dropped since the model was trained,
+/// nothing is read: items count by the others, and by none there are no new ones; the trace says so.
+/// Rows of new items are computed once and kept with the part of the database that the items are in; a
+/// model that has grown old, with very many of them, should be trained again.
 ///
 /// ```
 /// use bowerbird::{model::*, recommend::*};
@@ -126,12 +127,16 @@ impl NewRows {
 pub(super) fn new_rows(snapshot: &Snapshot, model: &Model, part: u32) -> Result<Arc<NewRows>> {
     let Some(content) = model.content() else { return Ok(Arc::default()) };
     let unknown = unknown_rows(snapshot, model)?;
-    let recipe = format!("rows by {:x} {:x}", model.vocabulary().hash(), content.hash());
+    let numbers = content.numbers(snapshot.schema());
+    let which = (model.vocabulary().hash(), content.hash());
+    let recipe = format!("rows by {which:x?} of {numbers:?}");
     let at: &Part = &snapshot.version.parts[part as usize];
     at.memo.get(&recipe, || {
         let mut new = NewRows::default();
         for row in unknown[part as usize].iter() {
-            if let Some(vector) = content.at(snapshot, Addr { part, row: Row(row) })? {
+            if let Some(vector) =
+                content.at_left(snapshot, Addr { part, row: Row(row) }, &numbers)?
+            {
                 new.rows.push(row);
                 new.vectors.extend(vector);
             }

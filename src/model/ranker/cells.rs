@@ -38,6 +38,11 @@ impl Cells {
         self.present.len()
     }
 
+    /// Bytes of heap memory, about.
+    pub(crate) fn weight(&self) -> u64 {
+        (self.numbers.len() + self.present.len()) as u64
+    }
+
     /// Adds a vector, or `None` for one that is missing.
     pub(crate) fn push(&mut self, vector: Option<&[f32]>) {
         match vector {

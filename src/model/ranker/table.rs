@@ -83,9 +83,18 @@ impl Table {
         let numbers = names.iter().map(number).collect::<Result<Vec<u16>>>()?;
         let recipe = format!("ranker table {numbers:?} {}", prefix(version, on_disk));
         match make {
-            true => last.memo.get(&recipe, || Table::of_parts(snapshot, on_disk, &names)).map(Some),
+            true => {
+                let make = || Table::of_parts(snapshot, on_disk, &names);
+                last.memo.get_weighed(&recipe, Table::weight, make).map(Some)
+            }
             false => Ok(last.memo.find(&recipe)),
         }
+    }
+
+    /// Bytes of heap memory, about.
+    fn weight(&self) -> u64 {
+        let columns: u64 = self.columns.iter().map(Cells::weight).sum();
+        columns + 4 * self.starts.len() as u64
     }
 
     /// Its number: another table has another.

@@ -8,6 +8,7 @@
 //! | `import`, `rqvae` | indexes, and codebooks, that others have made |
 //! | `figures`, `align`, `assignment` | how good IDs are; what changes with a new codebook |
 //! | `fit` | codebooks from vectors, by residual k-means |
+//! | `autoencoder` | codebooks behind a network that was trained for them: RQ-VAE, FSQ |
 //! | `refine` | codebooks that have learned from what users do |
 //! | `features`, `sub_words` | semantic IDs as features of rankers |
 //! | `browse` | what is below a prefix, for people |
@@ -19,6 +20,7 @@
 
 mod align;
 mod assignment;
+mod autoencoder;
 mod beam;
 mod browse;
 mod bucket;
@@ -40,6 +42,7 @@ mod sub_words;
 mod tiger;
 
 pub use align::align;
+pub use autoencoder::{Autoencoded, Autoencoder, Fsq, RqVae};
 pub use beam::{Beam, beam_search};
 pub use browse::Shelf;
 pub use bucket::Bucket;

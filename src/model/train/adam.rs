@@ -1,6 +1,6 @@
 //! Adam: steps along gradients, each number at its own pace (Kingma and Ba, 2015).
 
-use super::wide::wide;
+use super::{exp::scale, wide::wide};
 
 /// How Adam steps.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,12 @@ impl Adam {
     fn corrections(&self) -> (f32, f32) {
         let share = |keep: f32| (1.0 - f64::from(keep).powi(self.steps)) as f32;
         (1.0 / share(self.pace.keep.0), 1.0 / share(self.pace.keep.1))
+    }
+
+    /// Takes a share of each number away, times the size of the step that has begun: weight decay that
+    /// does not go through the means (AdamW, Loshchilov and Hutter 2019).
+    pub(crate) fn fade(&self, numbers: &mut [f32], decay: f32) {
+        scale(numbers, 1.0 - self.pace.rate * decay);
     }
 
     /// Updates all numbers, on so many threads: the same bits for any.

@@ -40,6 +40,11 @@ pub(crate) struct List<'a> {
 }
 
 impl Words {
+    /// Bytes of heap memory, about; none for those of a file.
+    pub(crate) fn weight(&self) -> u64 {
+        self.sections.heap_bytes()
+    }
+
     /// Reconciles the lengths of the sections, which are of a segment with so many rows.
     pub(crate) fn open(sections: Sections, attr: u16, rows: u32) -> Result<Words> {
         let words =

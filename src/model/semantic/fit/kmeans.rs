@@ -84,7 +84,11 @@ pub(super) fn squares(points: &Points) -> Vec<f32> {
 }
 
 /// Half of what an inner product lacks to be a distance: as `Level` has it.
-pub(super) fn halves(centroids: &[f32], dim: usize, prices: &[f32]) -> Vec<f32> {
+pub(in crate::model::semantic) fn halves(
+    centroids: &[f32],
+    dim: usize,
+    prices: &[f32],
+) -> Vec<f32> {
     let half = |(row, price): (&[f32], &f32)| {
         let square: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
         ((square + f64::from(*price)) / 2.0) as f32
@@ -93,7 +97,11 @@ pub(super) fn halves(centroids: &[f32], dim: usize, prices: &[f32]) -> Vec<f32> 
 }
 
 /// Inner products of some points with all centroids, point by point.
-pub(super) fn products(points: &[f32], centroids: &[f32], dim: usize) -> Vec<f32> {
+pub(in crate::model::semantic) fn products(
+    points: &[f32],
+    centroids: &[f32],
+    dim: usize,
+) -> Vec<f32> {
     let (rows, codes) = (points.len() / dim, centroids.len() / dim);
     let mut out = vec![0f32; rows * codes];
     let (a, b) = (Matrix::new(points, rows, dim), Matrix::new(centroids, codes, dim));

@@ -7,7 +7,7 @@
 //! | `balance` | prices that make all codes of a level equally used |
 
 mod balance;
-mod kmeans;
+pub(super) mod kmeans;
 pub(crate) mod points;
 
 use crate::{

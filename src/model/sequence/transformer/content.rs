@@ -7,6 +7,7 @@ use crate::{
     key::Addr,
     limits::TERMS_MAX,
     model::shelf,
+    schema::Schema,
     semantic::{Encoder, Input},
     store::Snapshot,
 };
@@ -75,12 +76,36 @@ impl Content {
         Ok(any.then(|| self.encoder.encode(numbers)))
     }
 
+    /// The number of each space in a schema; `None` for one that is gone, or that has other vectors by
+    /// now. Numbers are never used twice: what was computed from other spaces has other numbers.
+    pub(crate) fn numbers(&self, schema: &Schema) -> Vec<Option<u16>> {
+        let number = |input: &Input| {
+            let space = schema.find_space(&input.space).ok()?;
+            (space.dim == input.dim).then_some(space.id)
+        };
+        self.inputs.iter().map(number).collect()
+    }
+
     /// The row of an item of a snapshot; `None` if it has a vector in none of the spaces.
+    ///
+    /// # Errors
+    /// `NotFound` or `Invalid` for a space that is gone, or has other vectors.
     pub(crate) fn at(&self, snapshot: &Snapshot, addr: Addr) -> Result<Option<Vec<f32>>> {
+        self.at_left(snapshot, addr, &vec![Some(0); self.inputs.len()])
+    }
+
+    /// The same by the spaces alone that have a number; in others the item counts as the mean.
+    pub(crate) fn at_left(
+        &self,
+        snapshot: &Snapshot,
+        addr: Addr,
+        numbers: &[Option<u16>],
+    ) -> Result<Option<Vec<f32>>> {
         let mut given = Vec::with_capacity(self.inputs.len());
-        for space in self.spaces() {
+        for (space, number) in self.spaces().zip(numbers) {
             let mut vector = Vec::new();
-            given.push(snapshot.vector(addr, space, &mut vector)?.then_some(vector));
+            let has = number.is_some() && snapshot.vector(addr, space, &mut vector)?;
+            given.push(has.then_some(vector));
         }
         let vectors: Vec<Option<&[f32]>> = given.iter().map(Option::as_deref).collect();
         self.read(&vectors)
@@ -194,4 +219,40 @@ fn hash(inputs: &[Input], encoder: &Encoder) -> u64 {
         eat(raw(biases));
     }
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods)] // A fixture, read as a file.
+    use super::*;
+    use crate::model::weights::Tensors;
+
+    /// Goal: the map says of vectors, also where one is missing, what PyTorch said, for which
+    /// `tests/parity/make_content.py` wrote it.
+    #[test]
+    fn rows_are_those_of_pytorch() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/weights/content");
+        let file = std::fs::read(format!("{folder}/content.safetensors")).unwrap();
+        let mut tensors = Tensors::read(&file).unwrap();
+        let said = serde_json::json!({"layers": [7, 5], "inputs": [
+            {"space": "text", "dim": 6, "normalize": true, "weight": 1.0},
+            {"space": "image", "dim": 3, "normalize": false, "weight": 0.5},
+        ]});
+        let content = Content::from_weights(&said, 5, |name, shape| tensors.take(name, shape));
+        let mut take = |name: &str, dim| tensors.take(name, &[40, dim]).unwrap();
+        let (text, image, rows) = (take("text", 6), take("image", 3), take("rows", 5));
+        tensors.finish().unwrap();
+        let content = content.unwrap();
+        for (at, row) in rows.chunks_exact(5).enumerate() {
+            // Every fourth has no text, every fifth no image.
+            let text = Some(&text[at * 6..at * 6 + 6]).filter(|_| at % 4 != 3);
+            let image = Some(&image[at * 3..at * 3 + 3]).filter(|_| at % 5 != 4);
+            let Some(said) = content.read(&[text, image]).unwrap() else {
+                assert_eq!(at % 20, 19);
+                continue;
+            };
+            let far = said.iter().zip(row).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-5, "item {at}: {far}");
+        }
+    }
 }
