@@ -35,7 +35,7 @@ use crate::{
 /// ```
 /// use bowerbird::{*, model::{Training, semantic::*}};
 /// # fn main() -> Result<()> {
-/// let items: Vec<_> = (0..50).map(|n| vec![Some(vec![(n as f32 / 8.0).cos(), (n as f32 / 8.0).sin()])]);
+/// let items = (0..50).map(|n| vec![Some(vec![(n as f32 / 8.0).cos(), (n as f32 / 8.0).sin()])]);
 /// let network = Autoencoder { hidden: vec![8], epochs: 5, ..Autoencoder::default() };
 /// let fsq = Fsq { network, values: vec![vec![4], vec![4]], ..Fsq::of(["text"]) };
 /// let made = fsq.fit_vectors(&items.collect::<Vec<_>>(), &mut Training::new(7))?;
