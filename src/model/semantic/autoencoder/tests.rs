@@ -1,5 +1,3 @@
-#![allow(clippy::disallowed_methods)] // Fixtures, read as files.
-
 use super::{
     codes::Codes,
     grid::Grid,
@@ -142,10 +140,12 @@ fn the_gradient_is_that_of_the_loss() {
 /// `tests/parity/make_autoencoder.py` wrote.
 #[test]
 fn steps_are_those_of_pytorch() {
-    for name in ["rqvae", "fsq"] {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/semantic/autoencoder");
-        let file = std::fs::read(format!("{folder}/{name}/steps.safetensors")).unwrap();
-        let mut tensors = Tensors::read(&file).unwrap();
+    let rqvae =
+        include_bytes!("../../../../tests/fixtures/semantic/autoencoder/rqvae/steps.safetensors");
+    let fsq =
+        include_bytes!("../../../../tests/fixtures/semantic/autoencoder/fsq/steps.safetensors");
+    for (name, file) in [("rqvae", &rqvae[..]), ("fsq", &fsq[..])] {
+        let mut tensors = Tensors::read(file).unwrap();
         let (rows, wide, hidden, widths) = (300, 12, [10, 7], [8usize, 6]);
         let dim = if name == "fsq" { 4 } else { 5 };
         let encoder = Layers(vec![wide, hidden[0], hidden[1], dim]);

@@ -223,7 +223,6 @@ fn hash(inputs: &[Input], encoder: &Encoder) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::disallowed_methods)] // A fixture, read as a file.
     use super::*;
     use crate::model::weights::Tensors;
 
@@ -231,9 +230,8 @@ mod tests {
     /// `tests/parity/make_content.py` wrote it.
     #[test]
     fn rows_are_those_of_pytorch() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/weights/content");
-        let file = std::fs::read(format!("{folder}/content.safetensors")).unwrap();
-        let mut tensors = Tensors::read(&file).unwrap();
+        let file = include_bytes!("../../../../tests/fixtures/weights/content/content.safetensors");
+        let mut tensors = Tensors::read(file).unwrap();
         let said = serde_json::json!({"layers": [7, 5], "inputs": [
             {"space": "text", "dim": 6, "normalize": true, "weight": 1.0},
             {"space": "image", "dim": 3, "normalize": false, "weight": 0.5},
