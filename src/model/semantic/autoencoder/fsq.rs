@@ -35,10 +35,11 @@ use crate::{
 /// ```
 /// use bowerbird::{*, model::{Training, semantic::*}};
 /// # fn main() -> Result<()> {
-/// let items: Vec<_> = (0..50).map(|n| vec![Some(vec![(n as f32 / 8.0).cos(), (n as f32 / 8.0).sin()])]);
+/// let point = |n: i32| vec![(n as f32 / 8.0).cos(), (n as f32 / 8.0).sin()];
+/// let items: Vec<_> = (0..50).map(|n| vec![Some(point(n))]).collect();
 /// let network = Autoencoder { hidden: vec![8], epochs: 5, ..Autoencoder::default() };
 /// let fsq = Fsq { network, values: vec![vec![4], vec![4]], ..Fsq::of(["text"]) };
-/// let made = fsq.fit_vectors(&items.collect::<Vec<_>>(), &mut Training::new(7))?;
+/// let made = fsq.fit_vectors(&items, &mut Training::new(7))?;
 /// assert_eq!(made.codebook.widths(), [4, 4]);
 /// # Ok(()) }
 /// ```
