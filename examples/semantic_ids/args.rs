@@ -9,8 +9,8 @@ usage: semantic_ids (--vectors FILE.npy[,FILE.npy...] | --import INDEX.json [--f
                     [--levels N] [--codes N] [--balanced yes|no] [--refine yes|no]
                     [--codebook kmeans|rqvae|fsq] [--epochs N] [--network N,N,...] [--rate X]
                     [--attributes FILE.json] [--collaborative WEIGHT]
-                    [--cold SHARE] [--towers yes|no] [--decoder yes|no] [--beams N] [--html FILE] [--seed N] [--threads N]
-                    [--time-budget SECONDS]
+                    [--cold SHARE] [--towers yes|no] [--decoder yes|no] [--beams N]
+                    [--html FILE] [--seed N] [--threads N] [--time-budget SECONDS]
 
   --vectors       rows by item, float16 or float32; a first row of zeros is nobody's
   --import        an index of open TIGER, LETTER or MiniOneRec instead of fitting one; items are
@@ -100,9 +100,7 @@ impl Args {
                     args.collaborative =
                         value.parse().map_err(|e| format!("--collaborative {value}: {e}"))?;
                 }
-                "--codebook" if ["kmeans", "rqvae", "fsq"].contains(&value.as_str()) => {
-                    args.codebook = value;
-                }
+                "--codebook" => args.codebook = value,
                 "--epochs" => args.epochs = number()?.max(1) as usize,
                 "--network" => {
                     let widths: Result<Vec<usize>, _> = value.split(',').map(str::parse).collect();
@@ -128,6 +126,12 @@ impl Args {
                 "--time-budget" => args.time_budget = Some(Duration::from_secs(number()?)),
                 _ => return Err(format!("{word}: not known\n{USAGE}").into()),
             }
+        }
+        if !["kmeans", "rqvae", "fsq"].contains(&args.codebook.as_str()) {
+            return Err(format!("--codebook {}: kmeans, rqvae or fsq", args.codebook).into());
+        }
+        if args.refine && args.codebook != "kmeans" {
+            return Err("--refine makes codes by k-means: leave --codebook out".into());
         }
         match args.vectors.is_empty() && args.import.is_none() {
             true => Err(format!("neither --vectors nor --import\n{USAGE}").into()),

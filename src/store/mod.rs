@@ -320,6 +320,7 @@ impl Store {
         self.dir.location()
     }
 }
+
 /// A version that is about to be the current one, and whose memory counts.
 fn counted(version: Version, held: &Arc<held::Held>) -> Version {
     held.must_hold(version.heap_bytes());
