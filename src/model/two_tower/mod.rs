@@ -49,7 +49,7 @@ const NAME: &str = "two-tower";
 /// is learned takes its place. A user goes in as the mean of the latest items' vectors, later ones
 /// counting more; a query by a vector of its own. Others to tell an item apart from are the items of
 /// the other lessons in a batch, corrected for how often they come, and items drawn at random from the
-/// whole snapshot, also of those that nobody has met, which therefore come out far from everybody; of
+/// whole snapshot, also those that nobody has met; of
 /// these, more and more are the nearest wrong ones, in a straight line from none (as at Etsy, 2023).
 ///
 /// Same seed, same bytes; one thread.
