@@ -55,16 +55,14 @@ impl fmt::Debug for Lists {
 }
 
 /// What a ranker looks at.
-pub(crate) fn features(tasks: bool) -> Features {
+pub(crate) fn features() -> Features {
     let mut features = Features::new()
         .user("text", 20)
         .query_or_source("text")
         .source("text")
         .item("text")
-        .history("text", 20);
-    if tasks {
-        features = features.tasks(TASKS);
-    }
+        .history("text", 20)
+        .tasks(TASKS);
     for role in [Role::User, Role::Query, Role::Source] {
         features = features.scalar(Scalar::Similarity { role, space: "text".into() });
     }
@@ -78,6 +76,7 @@ pub(crate) fn features(tasks: bool) -> Features {
         features = features.scalar(Scalar::Hint { source: source.into() });
         features = features.scalar(Scalar::Place { source: source.into() });
     }
+    features = features.scalar(Scalar::Model { name: "rules".into() });
     for attr in ["title", "people", "plot"] {
         features = features.scalar(Scalar::Bm25 { attr: attr.into() });
     }
@@ -91,11 +90,12 @@ pub(crate) fn features(tasks: bool) -> Features {
 type Question = (u64, Request, BTreeSet<Key>);
 
 impl Lists {
-    pub(crate) fn gather(shop: &Shop, data: &Data) -> Outcome<Lists> {
+    /// `look` at the lists to judge, or judge by those to choose by: while settings are chosen.
+    pub(crate) fn gather(shop: &Shop, data: &Data, look: bool) -> Outcome<Lists> {
         let snapshot = shop.db.snapshot();
         let recommender = shop.recommender();
-        let fill = |part: Part, most: usize, tasks: bool| -> Outcome<Three> {
-            let mut all = Examples::new(features(tasks), &snapshot)?;
+        let fill = |part: Part, most: usize| -> Outcome<Three> {
+            let mut all = Examples::new(features(), &snapshot)?;
             let (mut of, mut owners) = (Vec::new(), <[Vec<u64>; 3]>::default());
             for task in ALL {
                 for (owner, request, right) in
@@ -110,17 +110,12 @@ impl Lists {
             let each = ALL.map(|task| all.some((0..of.len()).filter(|list| of[*list] == task)));
             Ok(Three { all, each, tasks: of, owners })
         };
-        let blind = |part, most| -> Outcome<Examples> { Ok(fill(part, most, false)?.all) };
-        Ok(Lists {
-            train: fill(Part::Train, MOST, true)?,
-            choose: fill(Part::Choose, usize::MAX, true)?,
-            judge: fill(Part::Judge, usize::MAX, true)?,
-            blind: [
-                blind(Part::Train, MOST)?,
-                blind(Part::Choose, usize::MAX)?,
-                blind(Part::Judge, usize::MAX)?,
-            ],
-        })
+        let (train, choose) = (fill(Part::Train, MOST)?, fill(Part::Choose, usize::MAX)?);
+        let judge = if look { Part::Judge } else { Part::Choose };
+        let judge = fill(judge, usize::MAX)?;
+        let blind = |three: &Three| three.all.without_tasks();
+        let blind = [blind(&train)?, blind(&choose)?, blind(&judge)?];
+        Ok(Lists { train, choose, judge, blind })
     }
 }
 

@@ -37,9 +37,8 @@ impl Part {
     pub(crate) fn moments(self) -> usize {
         match self {
             Part::Count => 0,
-            Part::Choose => 1,
             Part::Train => 3,
-            Part::Judge => 5,
+            Part::Choose | Part::Judge => 5,
         }
     }
 }
@@ -121,16 +120,25 @@ pub(crate) fn open(data: &Data) -> Outcome<Shop> {
 }
 
 impl Shop {
-    /// The sources of all surfaces.
+    /// The sources of all surfaces. What a request lacks is filled in by rules, as in UniCoRn: a movie that
+    /// is asked about stands for a history and for a query, and the last of a history for a movie that is
+    /// asked about. So both surfaces that recommend ask the same sources.
     pub(crate) fn recommender(&self) -> Recommender {
+        let rules = Complete::new()
+            .item_of_history(["view"])
+            .history_of_item("view")
+            .query_of_item("text")
+            .text_of_item("title");
+        let both = ["similar", "for-you"];
         Recommender::new()
+            .complete(rules)
             .summarize(Recent::new("text", 10))
             .filter(Seen::new(["view"]))
             .retrieve(ForTask::new(["search"], Judged(self.judged.clone())))
-            .retrieve(ForTask::new(["similar"], SimilarTo::new("text", EACH)))
-            .retrieve(ForTask::new(["similar"], SimilarItems::by("rules", EACH)))
-            .retrieve(ForTask::new(["for-you"], NextItems::by("rules", EACH)))
-            .retrieve(ForTask::new(["for-you"], NearInterests::new("text", EACH)))
+            .retrieve(ForTask::new(both, SimilarTo::new("text", EACH)))
+            .retrieve(ForTask::new(both, SimilarItems::by("rules", EACH)))
+            .retrieve(ForTask::new(both, NextItems::by("rules", EACH)))
+            .retrieve(ForTask::new(both, NearInterests::new("text", EACH)))
     }
 }
 

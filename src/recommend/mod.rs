@@ -36,6 +36,7 @@ mod affinity;
 mod background;
 mod boosted;
 mod candidates;
+mod complete;
 mod counts;
 mod covisited;
 mod explain;
@@ -68,6 +69,7 @@ pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Chosen, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
+pub use complete::Complete;
 pub(crate) use counts::{Counting, disk_parts, known_later, prefix};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
@@ -112,7 +114,7 @@ use parking_lot::Mutex;
 pub struct Context<'a> {
     /// The database.
     pub snapshot: &'a Snapshot,
-    /// What was asked.
+    /// What was asked, with what [`Complete`] has filled in.
     pub request: &'a Request,
     /// What the user had done by `request.now`, the latest thousand events; empty without a user.
     pub history: &'a History,

@@ -5,8 +5,8 @@ use crate::{
     key::Addr,
     limits::LIMIT_MAX,
     recommend::{
-        Allowed, Candidates, Chosen, Context, Filter, Found, Interest, Job, Kept, Notes, Ranked,
-        Recommended, Request, Retrieve, Rrf, Score, Screen, Screened, Select, Slate, Stage,
+        Allowed, Candidates, Chosen, Complete, Context, Filter, Found, Interest, Job, Kept, Notes,
+        Ranked, Recommended, Request, Retrieve, Rrf, Score, Screen, Screened, Select, Slate, Stage,
         Summarize, Top, Trace,
     },
     store::{History, HistoryQuery, Snapshot},
@@ -21,6 +21,7 @@ use std::{fmt, time::Instant};
 /// See the [module](crate::recommend) for an example.
 #[derive(Default)]
 pub struct Recommender {
+    complete: Complete,
     pub(crate) summarize: Vec<Box<dyn Summarize>>,
     pub(crate) filter: Vec<Box<dyn Filter>>,
     pub(crate) retrieve: Vec<Box<dyn Retrieve>>,
@@ -48,6 +49,8 @@ const HISTORY_LIMIT: usize = 1000;
 
 /// One request on its way through the operators.
 pub(crate) struct Run {
+    /// What was asked, where something had to be filled in.
+    completed: Option<Request>,
     pub(crate) history: History,
     pub(crate) interests: Vec<Interest>,
     pub(crate) candidates: Candidates,
@@ -66,7 +69,8 @@ impl Run {
         snapshot: &'a Snapshot,
         request: &'a Request,
     ) -> Context<'a> {
-        let Run { history, interests, notes, .. } = self;
+        let Run { completed, history, interests, notes, .. } = self;
+        let request = completed.as_ref().unwrap_or(request);
         Context { snapshot, request, history, interests, notes }
     }
 
@@ -85,6 +89,12 @@ impl Recommender {
     /// No operators yet.
     pub fn new() -> Recommender {
         Recommender::default()
+    }
+
+    /// Sets the rules by which requests that lack something are completed, before any operator.
+    pub fn complete(mut self, rules: Complete) -> Recommender {
+        self.complete = rules;
+        self
     }
 
     /// Adds a summarizer.
@@ -164,7 +174,7 @@ impl Recommender {
         if self.retrieve.len() > RETRIEVERS_MAX {
             return Err(Error::invalid("recommender", "has more than 64 retrievers"));
         }
-        let history = match request.user {
+        let mut history = match request.user {
             Some(user) => {
                 let query = HistoryQuery::default().as_of(request.now).limit(HISTORY_LIMIT);
                 snapshot.history(user, &query)?
@@ -172,6 +182,7 @@ impl Recommender {
             None => History::default(),
         };
         let mut run = Run {
+            completed: self.complete.fill(snapshot, request, &mut history)?,
             history,
             interests: Vec::new(),
             candidates: Candidates::default(),
@@ -306,7 +317,8 @@ fn score_all(
     let start = Instant::now();
     let mut jobs = Vec::with_capacity(runs.len());
     for (run, request) in runs.iter_mut().zip(requests) {
-        let Run { history, interests, candidates, scores, notes, .. } = run;
+        let Run { completed, history, interests, candidates, scores, notes, .. } = run;
+        let request = completed.as_ref().unwrap_or(request);
         let cx = Context { snapshot, request, history, interests, notes };
         jobs.push(Job { cx, candidates, scores });
     }

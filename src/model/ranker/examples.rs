@@ -150,6 +150,33 @@ impl Examples {
         some
     }
 
+    /// The same lists for a ranker that is not told which surface it ranks for: to see what telling it is
+    /// worth.
+    ///
+    /// # Errors
+    /// As for [`Examples::new`].
+    ///
+    /// ```
+    /// use bowerbird::{*, model::ranker::*};
+    /// # fn main() -> Result<()> {
+    /// let db = Db::in_memory(Schema::new().space("text", 2, Metric::Dot))?;
+    /// let told = Examples::new(Features::new().tasks(["home", "basket"]).item("text"), &db.snapshot())?;
+    /// assert!(told.without_tasks()?.batch().features().task_names().is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn without_tasks(&self) -> Result<Examples> {
+        let mut features = (*self.batch.features).clone();
+        features.tasks.clear();
+        let features = Arc::new(features);
+        let mut same = self.clone();
+        same.batch.tasks.fill(0);
+        same.batch.features = features.clone();
+        if let Some((assembler, snapshot)) = &mut same.from {
+            *assembler = Arc::new(Assembler::new(features, snapshot.schema())?);
+        }
+        Ok(same)
+    }
+
     /// The features of all lists.
     pub fn batch(&self) -> &RankBatch {
         &self.batch

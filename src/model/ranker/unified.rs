@@ -2,15 +2,20 @@
 
 use super::{Features, Rank, Role, Scalar};
 use crate::recommend::{
-    CoVisited, ForTask, Matches, NearInterests, Popular, Query, Recent, Recommender, SimilarTo,
+    CoVisited, Complete, ForTask, Matches, NearInterests, Popular, Query, Recent, Recommender,
+    SimilarTo,
 };
 
 /// The recommender to begin with: sources for each surface, and one ranker of what they find (UniCoRn,
 /// Bhattacharya et al. 2024).
 ///
 /// A request may have a user, a query, an item, or any mix of them; its
-/// [purpose](crate::recommend::Request::purpose) says which sources are asked. Train its ranker on
-/// [`Examples`](super::Examples) of its own sources, so that it sees then what it will see later.
+/// [purpose](crate::recommend::Request::purpose) says which sources are asked. What a request lacks is
+/// filled in by rules ([`Complete`]): without an item, query or text it is about its user's last item;
+/// without a history, as if the item were one; without a query or a text, those of the item. So the
+/// surfaces have one form, in which what is learned of one holds for others, and the task says where they
+/// differ. Train its ranker on [`Examples`](super::Examples) of its own sources
+/// ([`Examples::run`](super::Examples::run)), so that it sees then what it will see later.
 ///
 /// ```
 /// use bowerbird::{*, model::{*, ranker::*}, recommend::*};
@@ -103,6 +108,17 @@ impl Unified {
         format!("CoVisited({})", self.kinds.join(", "))
     }
 
+    fn rules(&self) -> Complete {
+        let mut rules = Complete::new().item_of_history(self.kinds()).query_of_item(&self.space);
+        if let Some(kind) = self.kinds.first() {
+            rules = rules.history_of_item(kind);
+        }
+        match self.words.first() {
+            Some(attr) => rules.text_of_item(attr),
+            None => rules,
+        }
+    }
+
     /// Its sources, without a ranker: what they find is in the order of reciprocal rank fusion.
     pub fn sources(&self) -> Recommender {
         let (space, limit) = (self.space.as_str(), self.limit);
@@ -113,6 +129,7 @@ impl Unified {
             sources = sources.retrieve(ForTask::new(["search"], words));
         }
         sources
+            .complete(self.rules())
             .summarize(Query)
             .summarize(Recent::new(space, self.recent as usize))
             .retrieve(ForTask::new(["search", "for-you"], NearInterests::new(space, limit)))

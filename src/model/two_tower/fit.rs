@@ -51,7 +51,7 @@ impl<'a> Fit<'a> {
     }
 
     /// What goes through the towers for some lessons: users first, and others drawn at random.
-    fn batch(&mut self, lessons: &[Lesson]) -> (Batch<'a>, Vec<u32>) {
+    pub(super) fn batch(&mut self, lessons: &[Lesson]) -> (Batch<'a>, Vec<u32>) {
         let (all, shape) = (self.lessons, self.shape);
         let mut batch = Batch { users: Vec::new(), queries: Vec::new(), items: Vec::new() };
         let mut items: Vec<u32> = lessons.iter().map(|lesson| lesson.item).collect();
@@ -66,8 +66,8 @@ impl<'a> Fit<'a> {
                 Asker::Query(query) => batch.queries.extend(&all.queries[query as usize]),
             }
         }
-        let count = all.inputs.len();
-        items.extend((0..self.options.pool).map(|_| self.dice.below(count) as u32));
+        let others = &all.others;
+        items.extend((0..self.options.pool).map(|_| others[self.dice.below(others.len())]));
         batch.items = items.iter().map(|item| &all.inputs[*item as usize]).collect();
         (batch, items)
     }
@@ -107,7 +107,7 @@ impl Learner for Fit<'_> {
         let mut lessons: Vec<Lesson> = batch.iter().map(|at| self.lessons.lessons[*at]).collect();
         lessons.sort_by_key(|lesson| matches!(lesson.asker, Asker::Query(_)));
         let (batch, items) = self.batch(&lessons);
-        let uniform = self.options.negatives as f32 / self.lessons.inputs.len() as f32;
+        let uniform = self.options.negatives as f32 / self.lessons.others.len() as f32;
         let often = |item: &u32| lessons.len() as f32 * self.lessons.shares[*item as usize];
         let log_q: Vec<f32> =
             items.iter().map(|item| (often(item) + uniform).max(1e-9).ln()).collect();

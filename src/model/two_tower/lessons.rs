@@ -42,6 +42,8 @@ pub(super) struct Lessons {
     pub(super) lessons: Vec<Lesson>,
     /// The share of lessons that each item is the answer of.
     pub(super) shares: Vec<f32>,
+    /// What others are drawn from.
+    pub(super) others: Vec<u32>,
     groups: Vec<Vec<u32>>,
 }
 
@@ -77,6 +79,7 @@ impl Lessons {
             queries: Vec::new(),
             lessons: Vec::new(),
             shares: Vec::new(),
+            others: Vec::new(),
             groups: Vec::new(),
         };
         all.by_code = Arc::new(by_code);
@@ -87,7 +90,7 @@ impl Lessons {
                        learn from";
             return Err(Error::invalid("TwoTower", why));
         }
-        all.finish();
+        all.finish(options.negatives);
         Ok(all)
     }
 
@@ -131,7 +134,7 @@ impl Lessons {
         Ok(())
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, negatives: usize) {
         for group in &mut self.groups {
             group.sort_unstable();
             group.dedup();
@@ -140,6 +143,18 @@ impl Lessons {
         self.lessons.iter().for_each(|lesson| counts[lesson.item as usize] += 1);
         let all = self.lessons.len() as f32;
         self.shares = counts.into_iter().map(|count| count as f32 / all).collect();
+        self.others = self.met(negatives);
+    }
+
+    /// The items of histories and answers, ascending: what somebody could have met and passed over.
+    /// Others are told apart from nothing, for no lesson says anything for them: what is only ever wrong
+    /// is learned to be wrong, and that is all that a new item would ever be. Where fewer than `least`
+    /// are met, all items; so few would teach what these are and not what goes together.
+    fn met(&self, least: usize) -> Vec<u32> {
+        let mut met = vec![false; self.inputs.len()];
+        self.groups.iter().flatten().for_each(|item| met[*item as usize] = true);
+        let all = met.iter().filter(|met| **met).count() < least;
+        (0u32..).zip(met).filter(|(_, met)| *met || all).map(|(item, _)| item).collect()
     }
 
     /// Whether an item is an answer of a lesson's asker, and so no other to be pushed away.

@@ -48,9 +48,11 @@ const NAME: &str = "two-tower";
 /// An item goes in by its vectors in several spaces, end to end; where one is missing, a vector that
 /// is learned takes its place. A user goes in as the mean of the latest items' vectors, later ones
 /// counting more; a query by a vector of its own. Others to tell an item apart from are the items of
-/// the other lessons in a batch, corrected for how often they come, and items drawn at random from the
-/// whole snapshot, also those that nobody has met; of
-/// these, more and more are the nearest wrong ones, in a straight line from none (as at Etsy, 2023).
+/// the other lessons in a batch and items drawn at random, corrected for how often they come; of those
+/// drawn, more and more are the nearest wrong ones, in a straight line from none (as at Etsy, 2023).
+/// Drawn from are the items of histories and answers: one that nobody has met is wrong in no lesson,
+/// so that new items are judged by what they have and not by being new. Only where fewer than
+/// `negatives` items are met, all are drawn from.
 ///
 /// Same seed, same bytes; one thread.
 ///
@@ -88,7 +90,8 @@ pub struct TwoTower {
     pub epochs: usize,
     /// Lessons per step.
     pub batch: usize,
-    /// Items drawn at random for every step, for all its lessons to choose others from.
+    /// Items drawn at random, of those that somebody has met, for every step: all its lessons choose
+    /// others from them.
     pub pool: usize,
     /// Of these, how many each lesson is told apart from.
     pub negatives: usize,

@@ -160,6 +160,101 @@ fn what_is_planted_is_found() {
     assert!(of_users > 0.85 && of_queries > 0.85, "{of_users} {of_queries}");
 }
 
+/// Items of eight kinds of which users have met the first half; what came after that looks a little
+/// different, and goes with the kinds all the same.
+fn half_met() -> Db {
+    let schema = Schema::new().space("kind", 16, Metric::Cosine).event("view");
+    let (db, mut dice) = (Db::in_memory(schema).unwrap(), Dice::new(4, 1));
+    let mut batch = db.batch();
+    for item in 0..400u64 {
+        let mut kind = numbers(&mut dice, 16);
+        kind.iter_mut().for_each(|x| *x *= 0.4);
+        kind[(item % 8) as usize] += 2.0;
+        kind[15] += if item < 200 { 0.0 } else { 1.0 };
+        batch.put(Item::new(item).vector("kind", kind));
+    }
+    for user in 0..200u64 {
+        for step in 0..8 {
+            let item = user % 8 + 8 * dice.below(25) as u64;
+            batch.event(Event::new(user, item, "view", Timestamp(step)));
+        }
+    }
+    batch.commit().unwrap();
+    db
+}
+
+fn of_half(negatives: usize) -> TwoTower {
+    TwoTower { query: None, negatives, ..TwoTower { parts: vec!["kind".into()], ..options() } }
+}
+
+/// Goal: others are drawn among what somebody has met, before the last items were held out; among all
+/// only where fewer are met than a lesson is to be told apart from.
+#[test]
+fn others_are_those_that_somebody_has_met() {
+    let db = half_met();
+    let snapshot = db.snapshot();
+    let (train, _) = Sequences::read(&snapshot, &Reading::default()).unwrap().hold_out_last();
+    let read = |options: &TwoTower, sequences: &Sequences| {
+        let shape = options.shape(&snapshot).unwrap();
+        let lessons = Lessons::read(options, &shape, &snapshot, sequences, &[]).unwrap();
+        (shape, lessons)
+    };
+    let options = of_half(32);
+    let (shape, lessons) = read(&options, &train);
+    let mut met: Vec<u32> = lessons.histories.concat();
+    met.sort_unstable();
+    met.dedup();
+    assert!(met.len() > 100 && *met.last().unwrap() < 200, "{} are met", met.len());
+    assert_eq!(lessons.others, met);
+    let mut fit = Fit::new(&options, &shape, &lessons, (7, 0.0));
+    let mut drawn = vec![false; 400];
+    for _ in 0..100 {
+        let (_, items) = fit.batch(&lessons.lessons[..5]);
+        items[5..].iter().for_each(|item| drawn[*item as usize] = true);
+    }
+    let drawn: Vec<u32> = (0..400).filter(|item| drawn[*item as usize]).collect();
+    assert_eq!(drawn, met, "all of them, and no other");
+    let few = Sequences::new([(1, (0..20).map(|at| (Key::Id(at), at as i64)).collect())]).unwrap();
+    assert_eq!(read(&options, &few).1.others.len(), 400, "too few are met");
+    assert_eq!(read(&of_half(20), &few).1.others.len(), 20);
+}
+
+/// How many of the 20 items nearest to each of 40 users are new, and how many of the user's kind.
+fn nearest(db: &Db, options: &TwoTower) -> (usize, usize) {
+    let snapshot = db.snapshot();
+    let sequences = Sequences::read(&snapshot, &Reading::default()).unwrap();
+    let towers = options.train(&snapshot, &sequences, &[], &mut Training::new(7)).unwrap();
+    let (mut new, mut right) = (0, 0);
+    for user in 0..40 {
+        let history = sequences.items(user).iter();
+        let history = history.map(|code| sequences.vocabulary().key(*code));
+        let items: Vec<Item> = history.map(|key| snapshot.get(key).unwrap().unwrap()).collect();
+        let asked = towers.user(&items).unwrap().unwrap();
+        let mut near: Vec<(f32, u64)> = Vec::new();
+        for (key, vector) in towers.items(&snapshot).unwrap() {
+            let Key::Id(id) = key else { continue };
+            near.push((vector.iter().zip(&asked).map(|(a, b)| a * b).sum(), id));
+        }
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        new += near[..20].iter().filter(|(_, id)| *id >= 200).count();
+        right += near[..20].iter().filter(|(_, id)| id % 8 == sequences.user(user) % 8).count();
+    }
+    (new, right)
+}
+
+/// Goal: items that came before training and that nobody has met are not learned to be wrong.
+/// Method: half of what fits a user is new, and much of what is nearest must be; beside it drawing among all
+/// items, as it was and as it is where too few are met, which hides what is new.
+#[test]
+fn new_items_are_not_learned_to_be_wrong() {
+    let db = half_met();
+    let (new, right) = nearest(&db, &of_half(32));
+    let (hidden, _) = nearest(&db, &of_half(201));
+    println!("{right} of 800 are of the user's kind; {new} are new, {hidden} of all drawn");
+    assert!(right > 40 * 17, "{right} of 800 are of the user's kind");
+    assert!(new > 40 * 5 && new > 3 * hidden, "{new} of 800 are new, {hidden} of all drawn");
+}
+
 /// Goal: towers come back from a file as they were; damaged and forged ones are errors.
 #[test]
 fn towers_are_read_as_saved_and_forged_ones_refused() {
