@@ -75,12 +75,23 @@ fn steps_max(padded: usize) -> f32 {
     (i32::MAX as usize / (127 * padded.max(1))).min(STEPS_MAX) as f32
 }
 
+/// The largest size of a number, side by side: one after the other each would wait for the one before.
+fn largest(numbers: &[f32]) -> f32 {
+    let (lanes, rest) = numbers.as_chunks::<16>();
+    let mut most = [0f32; 16];
+    for lane in lanes {
+        for (most, x) in most.iter_mut().zip(lane) {
+            *most = if x.abs() > *most { x.abs() } else { *most };
+        }
+    }
+    most.iter().chain(rest).fold(0.0, |max, x| max.max(x.abs()))
+}
+
 impl Hops {
     /// Prepares a query, in the memory of an earlier one.
     pub(crate) fn prepare(&mut self, query: &[f32], layout: &Layout) {
         let kernel = Kernel::best();
-        let largest = query.iter().fold(0f32, |max, x| max.max(x.abs()));
-        self.step = largest / steps_max(query.len());
+        self.step = largest(query) / steps_max(query.len());
         // Limited, so that zero times it is zero: of numbers that small nothing is left.
         let per_step = self.step.recip().min(f32::MAX);
         self.steps.clear();
