@@ -309,3 +309,23 @@ fn a_space_that_is_gone_makes_answers_poorer_and_no_errors() {
         assert!(items == 5 && first % TOPICS == 1 && gone == 2, "{items} {first} {gone}");
     }
 }
+
+/// Goal: rows of new items count towards the memory limit, once. Method: what the database says that it
+/// holds, before they were asked for and after.
+// checks: L1
+#[test]
+fn rows_of_new_items_count_towards_the_memory_limit() {
+    let db = shop();
+    publish(&db, &train(&db, &small(), 1).unwrap());
+    let new = Recommender::new().retrieve(NextNew::by("m", 3)).score(NextScore::by("m"));
+    let ask = |db: &Db| {
+        let slate = new.run(&db.snapshot(), &Request::new(3, Timestamp::MAX).user(1)).unwrap();
+        slate.items.into_iter().map(|item| (item.key, item.score)).collect::<Vec<_>>()
+    };
+    let before = db.stats().heap_bytes;
+    let said = ask(&db);
+    let counted = db.stats().heap_bytes - before;
+    let rows = NEW.count() as u64 * 4 * (16 + 1);
+    assert!(said.len() == 3 && counted >= rows, "{counted} bytes for {rows}");
+    assert_eq!((ask(&db), db.stats().heap_bytes - before), (said, counted), "made once");
+}

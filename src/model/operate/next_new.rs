@@ -21,8 +21,9 @@ use std::sync::Arc;
 ///
 /// A user without a known item gets none. Of a space that was dropped since the model was trained,
 /// nothing is read: items count by the others, and by none there are no new ones; the trace says so.
-/// Rows of new items are computed once and kept with the part of the database that the items are in; a
-/// model that has grown old, with very many of them, should be trained again.
+/// Rows of new items are computed once and kept with the part of the database that the items are in, as
+/// far as the memory limit has room for them, else once for each question; a model that has grown old,
+/// with very many of them, should be trained again.
 ///
 /// ```
 /// use bowerbird::{model::*, recommend::*};
@@ -117,6 +118,11 @@ pub(super) struct NewRows {
 }
 
 impl NewRows {
+    /// Bytes of heap memory, about.
+    fn weight(&self) -> u64 {
+        4 * (self.rows.len() + self.vectors.len()) as u64
+    }
+
     /// The vector of a row.
     pub(super) fn row(&self, row: Row, dim: usize) -> Option<&[f32]> {
         let at = self.rows.binary_search(&row.0).ok()?;
@@ -131,7 +137,7 @@ pub(super) fn new_rows(snapshot: &Snapshot, model: &Model, part: u32) -> Result<
     let which = (model.vocabulary().hash(), content.hash());
     let recipe = format!("rows by {which:x?} of {numbers:?}");
     let at: &Part = &snapshot.version.parts[part as usize];
-    at.memo.get(&recipe, || {
+    at.memo.get_weighed(&recipe, NewRows::weight, || {
         let mut new = NewRows::default();
         for row in unknown[part as usize].iter() {
             if let Some(vector) =
