@@ -51,7 +51,13 @@ fn args() -> Outcome<Args> {
             "--data" => args.data = Some(PathBuf::from(value)),
             "--seeds" => args.seeds = value.parse::<u64>()?.max(1),
             "--threads" => args.threads = value.parse::<usize>()?.max(1),
-            "--judge" => args.judge = value == "yes",
+            "--judge" => {
+                args.judge = match value.as_str() {
+                    "yes" => true,
+                    "no" => false,
+                    other => return Err(format!("--judge {other} is neither yes nor no").into()),
+                }
+            }
             "--epochs" => args.epochs = value.parse::<usize>()?.max(1),
             other => return Err(format!("{other} is none of the options").into()),
         }

@@ -79,64 +79,88 @@ impl Complete {
         self
     }
 
-    /// The request and the history that operators see; `None` if nothing was filled in.
+    /// The request and the history that operators see; `None` if nothing of the request was filled in
+    /// and operators see it as it came.
     pub(crate) fn fill(
         &self,
         snapshot: &Snapshot,
         request: &Request,
         history: &mut History,
     ) -> Result<Option<Request>> {
+        let last = match &self.item {
+            Some(kinds) if is_bare(request) => last(snapshot, kinds, history)?,
+            _ => None,
+        };
+        let Some(item) = last.as_ref().or(request.item.as_ref()) else { return Ok(None) };
+        let lived = self.live(snapshot, request, item, history)?;
+        let (query, text) = self.say(snapshot, request, item)?;
+        // A request may exclude very many items: it is copied only where it changes.
+        if last.is_none() && !lived && query.is_none() && text.is_none() {
+            return Ok(None);
+        }
         let mut full = request.clone();
-        // Said before it looks like another one.
+        // Said now, since it looks like a request of another purpose.
         full.task = request.purpose().to_owned();
-        if let Some(kinds) = &self.item
-            && let (None, None, "") = (&request.item, &request.query, request.text.as_str())
-        {
-            full.item = last(snapshot, kinds, history)?;
-        }
-        let lived = self.history.as_ref().zip(full.item.as_ref());
-        let lived = lived.filter(|_| history.deeds.is_empty());
-        if let Some((kind, item)) = lived {
-            history.deeds.push(Deed {
-                item: item.clone(),
-                kind: snapshot.schema().find_event(kind)?,
-                at: request.now,
-                recorded: request.now,
-                value: None,
-                request: None,
-                position: None,
-            });
-        }
-        let lived = lived.is_some();
-        self.say(snapshot, &mut full)?;
-        let same = full.item == request.item && full.query == request.query;
-        Ok((lived || !same || full.text != request.text).then_some(full))
+        full.item = Some(item.clone());
+        full.query = full.query.or(query);
+        full.text = text.unwrap_or(full.text);
+        Ok(Some(full))
     }
 
-    /// Rules 3 and 4.
-    fn say(&self, snapshot: &Snapshot, full: &mut Request) -> Result<()> {
-        let Some(item) = &full.item else { return Ok(()) };
-        let wants_query = self.query.as_ref().filter(|_| full.query.is_none());
-        let wants_text = self.text.as_ref().filter(|_| full.text.is_empty());
+    /// Rule 2; whether it did anything.
+    fn live(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request,
+        item: &Key,
+        history: &mut History,
+    ) -> Result<bool> {
+        let Some(kind) = self.history.as_ref().filter(|_| history.deeds.is_empty()) else {
+            return Ok(false);
+        };
+        history.deeds.push(Deed {
+            item: item.clone(),
+            kind: snapshot.schema().find_event(kind)?,
+            at: request.now,
+            recorded: request.now,
+            value: None,
+            request: None,
+            position: None,
+        });
+        Ok(true)
+    }
+
+    /// Rules 3 and 4: the query and the text that an item stands for, where there are none.
+    fn say(&self, snapshot: &Snapshot, request: &Request, item: &Key) -> Result<Said> {
+        let wants_query = self.query.as_ref().filter(|_| request.query.is_none());
+        let wants_text = self.text.as_ref().filter(|_| request.text.is_empty());
         if wants_query.is_none() && wants_text.is_none() {
-            return Ok(());
+            return Ok((None, None));
         }
         let addr = snapshot.find(item)?.ok_or_else(|| Error::missing("item", item))?;
-        let mut vector = Vec::new();
+        let (mut said, mut vector): (Said, _) = ((None, None), Vec::new());
         if let Some(space) = wants_query
             && snapshot.vector(addr, space, &mut vector)?
         {
-            full.query = Some((space.clone(), vector));
+            said.0 = Some((space.clone(), vector));
         }
         if let Some(attr) = wants_text {
             let attr = snapshot.text_attr(attr)?;
             let value = snapshot.segment(addr)?.value(addr.row.0, attr, AttrType::Text)?;
             if let Some(Value::Text(text)) = value {
-                full.text = text;
+                said.1 = Some(text).filter(|text| !text.is_empty());
             }
         }
-        Ok(())
+        Ok(said)
     }
+}
+
+/// A query, as a space and a vector in it, and a text.
+type Said = (Option<(String, Vec<f32>)>, Option<String>);
+
+/// Whether a request says nothing of what it is about.
+fn is_bare(request: &Request) -> bool {
+    request.item.is_none() && request.query.is_none() && request.text.is_empty()
 }
 
 /// The last item of some kinds that is still there.

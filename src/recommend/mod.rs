@@ -3,7 +3,8 @@
 //! One verb each, and the law of each is in its signature: a filter gets a set that only shrinks, a
 //! retriever can only offer what is allowed, a screen can only drop what was found, a scorer gets numbers to
 //! change and nothing to drop, a selector returns places in an order and so cannot invent. A [`Recommender`] is a list of operators;
-//! running it on a [`Snapshot`] gives a [`Slate`], which says where each item came from.
+//! running it on a [`Snapshot`] gives a [`Slate`], which says where each item came from. Before all of them, rules
+//! may fill in what a request lacks ([`Complete`]).
 //!
 //! ```
 //! use bowerbird::{recommend::*, *};
@@ -116,7 +117,8 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     /// What was asked, with what [`Complete`] has filled in.
     pub request: &'a Request,
-    /// What the user had done by `request.now`, the latest thousand events; empty without a user.
+    /// What the user had done by `request.now`, the latest thousand events; empty without a user, or what
+    /// [`Complete`] has filled in.
     pub history: &'a History,
     /// What the summarizers have said so far.
     pub interests: &'a [Interest],

@@ -32,7 +32,9 @@ pub struct Recommender {
 
 impl fmt::Debug for Recommender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<String> = self.summarize.iter().map(|op| op.name()).collect();
+        let rules = Some("Complete".to_owned()).filter(|_| self.complete != Complete::default());
+        let mut names: Vec<String> = rules.into_iter().collect();
+        names.extend(self.summarize.iter().map(|op| op.name()));
         names.extend(self.filter.iter().map(|op| op.name()));
         names.extend(self.retrieve.iter().map(|op| op.name()));
         names.extend(self.screen.iter().map(|op| op.name()));

@@ -42,8 +42,8 @@ pub(crate) fn check(space: &Space, vector: &[f32]) -> Result<(), String> {
     // Written so that NaN is bad too: kernels may call it identical to everything. All at once first:
     // to stop at a bad one costs a step for each that is good.
     let fits = |x: &f32| x.abs() <= max;
-    let fit = vector.iter().fold(true, |fit, x| fit & fits(x));
-    if let (false, Some(bad)) = (fit, vector.iter().position(|x| !fits(x))) {
+    if !vector.iter().fold(true, |fit, x| fit & fits(x)) {
+        let bad = vector.iter().position(|x| !fits(x)).unwrap_or_default();
         let number = vector[bad];
         return Err(if number.is_finite() {
             format!("number {bad} is {number:e}. Here it must be within -{max:e} and {max:e}.")

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// A user without a known item gets none. Of a space that was dropped since the model was trained,
 /// nothing is read: items count by the others, and by none there are no new ones; the trace says so.
 /// Rows of new items are computed once and kept with the part of the database that the items are in, as
-/// far as the memory limit has room for them, else once for each question; a model that has grown old,
+/// far as the memory limit has room for them, else computed for each question; a model that has grown old,
 /// with very many of them, should be trained again.
 ///
 /// ```

@@ -54,7 +54,8 @@ impl Examples {
     }
 
     /// Adds a request and its candidates with their labels. Items that are not there are passed over,
-    /// and so are repeats.
+    /// and so are repeats. The request is taken as it came: the rules of a recommender
+    /// ([`Complete`](crate::recommend::Complete)) hold in [`Examples::run`].
     ///
     /// # Errors
     /// `Invalid` for a label that is negative or not finite, or for examples that were logged; and
