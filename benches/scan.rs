@@ -10,8 +10,8 @@ use std::hint::black_box;
 use timing::{Dice, gbps, pair, quick};
 
 const DIMS: [u32; 4] = [64, 128, 384, 768];
-const ENCODINGS: [(Encoding, &str); 3] =
-    [(Encoding::F32, "f32"), (Encoding::F16, "f16"), (Encoding::I8, "i8")];
+const ENCODINGS: [(Encoding, &str); 4] =
+    [(Encoding::F32, "f32"), (Encoding::F16, "f16"), (Encoding::I8, "i8"), (Encoding::U8, "u8")];
 
 fn build(dim: u32, encoding: Encoding, rows: u64) -> (tempfile::TempDir, Db, Vec<Vec<f32>>) {
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +24,10 @@ fn build(dim: u32, encoding: Encoding, rows: u64) -> (tempfile::TempDir, Db, Vec
     for first in (0..rows).step_by(2000) {
         let mut batch = db.batch();
         for key in first..rows.min(first + 2000) {
-            let vector = dice.vector(dim as usize);
+            let mut vector = dice.vector(dim as usize);
+            if encoding == Encoding::U8 {
+                vector.iter_mut().for_each(|x| *x = (x.abs() * 100.0).round().min(255.0));
+            }
             let mut item = Item::new(key);
             if key < 2000 {
                 sample.push(vector.clone());

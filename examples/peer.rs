@@ -2,7 +2,7 @@
 //! disk.
 //!
 //! `peer BASE QUERY TRUTH METRIC THREADS WORKDIR [--graphs compact|fast] [--efforts 8,16]
-//! [--encoding f32|f16|i8] [--memory-limit BYTES] [--batch-threads N]`
+//! [--encoding f32|f16|i8|u8] [--memory-limit BYTES] [--batch-threads N]`
 //!
 //! BASE and QUERY are `.fvecs`, TRUTH is `.ivecs`. Prints a JSON line after each phase, and writes
 //! `ids_EFFORT.ivecs` into WORKDIR. If there is a database in WORKDIR it is opened, not built.
@@ -61,6 +61,7 @@ impl Job {
                 ("encoding", "f32") => encoding = Encoding::F32,
                 ("encoding", "f16") => encoding = Encoding::F16,
                 ("encoding", "i8") => encoding = Encoding::I8,
+                ("encoding", "u8") => encoding = Encoding::U8,
                 _ => return Err(format!("--{name} {value} is not known").into()),
             }
         }

@@ -42,6 +42,10 @@ pub enum Encoding {
     I8,
     /// 1 bit per number: its sign. A vector stands for numbers that are all +1 or -1.
     Binary,
+    /// 1 byte per number, exact, for what is counted: whole numbers from 0 to 255, such as the pixels of
+    /// an image or SIFT features. Other vectors are refused; queries may be any. Not for
+    /// [`Metric::Cosine`], under which vectors are kept with length 1.
+    U8,
 }
 
 impl Encoding {
@@ -51,7 +55,7 @@ impl Encoding {
         match self {
             Encoding::F32 => 4 * dim,
             Encoding::F16 => 2 * dim,
-            Encoding::I8 => dim,
+            Encoding::I8 | Encoding::U8 => dim,
             Encoding::Binary => dim.div_ceil(8),
         }
     }
@@ -276,6 +280,11 @@ impl Schema {
                 let why = format!("has dimension {}; it must be 1 to {DIM_MAX}", space.dim);
                 return Err(Error::invalid(format!("space {:?}", space.name), why));
             }
+            if (space.metric, space.encoding) == (Metric::Cosine, Encoding::U8) {
+                let why = "has metric Cosine, so its vectors are kept with length 1, and encoding U8, \
+                           which keeps whole numbers only. Choose Dot or L2, or another encoding";
+                return Err(Error::invalid(format!("space {:?}", space.name), why));
+            }
         }
         Ok(())
     }
@@ -310,6 +319,9 @@ mod tests {
         assert!(Schema::new().space("a", 4097, Metric::Dot).check().is_err());
         assert!(Schema::new().event("a").event("a").check().is_err());
         assert!(Schema::new().attr("a\n", AttrType::Int).check().is_err());
+        let whole = |metric| Schema::new().space_as("a", 1, metric, Encoding::U8).check();
+        assert!(whole(Metric::Cosine).unwrap_err().to_string().contains("Choose Dot or L2"));
+        whole(Metric::Dot).and_then(|()| whole(Metric::L2)).unwrap();
         let both = Schema::new().space("a", 1, Metric::Dot).attr("a", AttrType::Int);
         both.check().unwrap();
     }

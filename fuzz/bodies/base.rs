@@ -24,6 +24,7 @@ pub fn schema(keys: KeyKind) -> Schema {
         .attr("brand", AttrType::Tag)
         .attr("genre", AttrType::Tags)
         .attr("title", AttrType::Text)
+        .space_as("count", 7, Metric::L2, Encoding::U8)
         .event("view")
         .event("buy")
 }
@@ -57,7 +58,9 @@ pub fn item(keys: KeyKind, n: u64, salt: u64) -> Item {
         item = item.vector("half", vector(5, seed)).attr("brand", BRANDS[(seed % 4) as usize]);
     }
     if n % 5 != 2 {
-        item = item.vector("sign", vector(12, seed)).attr("price", seed as f64 / 4.0);
+        let counts: Vec<f32> = vector(7, seed).iter().map(|x| (x * 64.0).abs()).collect();
+        item = item.vector("sign", vector(12, seed)).vector("count", counts);
+        item = item.attr("price", seed as f64 / 4.0);
     }
     if n % 2 == 1 {
         item = item.attr("title", format!("title {seed}")).attr("released", Timestamp(seed as i64));

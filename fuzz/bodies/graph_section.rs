@@ -11,11 +11,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// GRAPH_META, GRAPH_CENTER, GRAPH_DOORS and GRAPH_NODES.
+/// GRAPH_META, GRAPH_CENTER, GRAPH_DOORS, GRAPH_NODES, and GRAPH_SIGNS of compact graphs.
 pub const META: u16 = 73;
 pub const NODES: u16 = 74;
 pub const DOORS: u16 = 75;
 pub const CENTER: u16 = 76;
+pub const SIGNS: u16 = 91;
 
 /// A sound database with graphs, and the exact scores of all items in each of its spaces.
 pub struct Sound {
@@ -174,7 +175,8 @@ pub fn run(data: &[u8]) {
 }
 
 fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
-    let kind = [META, CENTER, DOORS, NODES, NODES][choices.below(5)];
+    let kind = [META, CENTER, DOORS, NODES, SIGNS][choices.below(5)];
+    let kind = if envelope.section(kind).is_some() { kind } else { NODES };
     let Some(section) = envelope.section(kind) else { return };
     let mut at = (choices.below(1 << 16) * section.len()) >> 16;
     let how = choices.byte();

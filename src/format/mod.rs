@@ -108,6 +108,7 @@ kinds! {
     SEED_META = 88,
     SEED_LINKS = 89,
     SEED_ROLES = 90,
+    GRAPH_SIGNS = 91,
 }
 
 impl Kind {

@@ -64,6 +64,7 @@ pub(crate) fn encoding_number(encoding: Encoding) -> u16 {
         Encoding::F16 => 1,
         Encoding::I8 => 2,
         Encoding::Binary => 3,
+        Encoding::U8 => 4,
     }
 }
 
@@ -136,6 +137,7 @@ impl Segment {
             1 => Encoding::F16,
             2 => Encoding::I8,
             3 => Encoding::Binary,
+            4 => Encoding::U8,
             16 => return self.sections.need(Kind::TRUE, field.id).map(drop),
             17..=19 => {
                 self.expect(Kind::VALUES, field.id, rows * 8)?;

@@ -5,6 +5,7 @@
 //!   F16      2 bytes per number, IEEE 754 half precision, little-endian
 //!   I8       1 byte per number, then the scale: an f32, little-endian. number = code * scale
 //!   Binary   bit i % 8 of byte i / 8 is set if number i is not negative; bits left over are zero
+//!   U8       1 byte per number, which is whole and 0 to 255
 //! ```
 
 use crate::{
@@ -18,7 +19,7 @@ use half::f16;
 /// The largest code of [`Encoding::I8`]. Codes are symmetric: -128 is not used.
 const CODE_MAX: f32 = 127.0;
 
-/// Why `vector` cannot be stored in `space` or compared with what is there, or `Ok`.
+/// Why `vector` cannot be compared with what is in `space`, or `Ok`.
 ///
 /// The text follows a colon after what the vector is: "the query: has 384 numbers, but ...".
 /// Numbers are counted from zero.
@@ -57,6 +58,21 @@ pub(crate) fn check(space: &Space, vector: &[f32]) -> Result<(), String> {
     Ok(())
 }
 
+/// Why `vector` cannot be stored in `space`, or `Ok`: as [`check`], and what the encoding asks for.
+fn check_stored(space: &Space, vector: &[f32]) -> Result<(), String> {
+    check(space, vector)?;
+    let whole = |x: &f32| (0.0..=255.0).contains(x) && x.fract() == 0.0;
+    if space.encoding != Encoding::U8 || vector.iter().fold(true, |all, x| all & whole(x)) {
+        return Ok(());
+    }
+    let bad = vector.iter().position(|x| !whole(x)).unwrap_or_default();
+    Err(format!(
+        "number {bad} is {}. Encoding U8 keeps whole numbers from 0 to 255; others go into a space of \
+         another encoding.",
+        vector[bad]
+    ))
+}
+
 /// Bytes that [`encode`] appends for a vector: a row, and the scale where there is one.
 pub(crate) fn stored_bytes(space: &Space) -> usize {
     let scale = if space.encoding == Encoding::I8 { 4 } else { 0 };
@@ -65,7 +81,7 @@ pub(crate) fn stored_bytes(space: &Space) -> usize {
 
 /// Appends the bytes of `vector` as `space` stores it, or appends nothing and says what is wrong.
 pub(crate) fn encode(space: &Space, vector: &[f32], out: &mut Vec<u8>) -> Result<()> {
-    check(space, vector)
+    check_stored(space, vector)
         .map_err(|why| Error::invalid(format!("vector in space {:?}", space.name), why))?;
     out.reserve(stored_bytes(space));
     let numbers = prepared(space, vector);
@@ -81,6 +97,7 @@ pub(crate) fn encode(space: &Space, vector: &[f32], out: &mut Vec<u8>) -> Result
             let bit = |(i, &x): (usize, &f32)| u8::from(x >= 0.0) << i;
             eight.iter().enumerate().map(bit).sum::<u8>()
         })),
+        Encoding::U8 => out.extend(vector.iter().map(|&x| x as u8)),
     }
     Ok(())
 }
@@ -106,6 +123,7 @@ pub(crate) fn decode(space: &Space, row: &[u8], scale: f32, out: &mut Vec<f32>) 
             let set = row[i / 8] >> (i % 8) & 1 == 1;
             if set { 1.0 } else { -1.0 }
         })),
+        Encoding::U8 => out.extend(row.iter().map(|&x| f32::from(x))),
     }
 }
 
@@ -184,6 +202,18 @@ mod tests {
         let error = encode(&space32, &[0.0; 3], &mut out).unwrap_err();
         assert!(error.to_string().starts_with("vector in space \"text\": is all zeros"));
         assert!(out.is_empty());
+        let whole = space(3, Metric::L2, Encoding::U8);
+        for (bad, text) in
+            [(0.5, "number 1 is 0.5. "), (-1.0, "number 1 is -1. "), (256.0, "number 1 is 256. ")]
+        {
+            let error = encode(&whole, &[255.0, bad, bad], &mut out).unwrap_err().to_string();
+            assert!(
+                error.contains(text) && error.contains("whole numbers from 0 to 255"),
+                "{error}"
+            );
+            check(&whole, &[255.0, bad, bad]).unwrap();
+        }
+        assert!(out.is_empty());
     }
 
     #[test]
@@ -194,6 +224,8 @@ mod tests {
         assert_eq!(rows(Encoding::F16).0, [0, 60, 0, 192, 0, 56]);
         assert_eq!(rows(Encoding::I8), (vec![64, 129, 32], 2.0 / 127.0));
         assert_eq!(rows(Encoding::Binary).0, [0b101]);
+        let whole = encoded(&space(3, Metric::L2, Encoding::U8), &[0.0, 1.0, 255.0]);
+        assert_eq!(whole, (vec![0, 1, 255], 0.0));
         let nine = [1.0, -1.0, 0.0, -0.0, -1.0, -1.0, -1.0, 1.0, 1.0];
         let (row, _) = encoded(&space(9, Metric::Dot, Encoding::Binary), &nine);
         assert_eq!(row, [0b1000_1101, 1]);
@@ -212,6 +244,13 @@ mod tests {
         assert_eq!(encoded(&space, &[0.0, -0.0]), (vec![0, 0], 0.0));
         assert_eq!(encoded(&space, &[f32::from_bits(1), 0.0]), (vec![0, 0], 0.0));
         assert_eq!(there_and_back(&space, &[COMPONENT_MAX, 0.0]), [COMPONENT_MAX, 0.0]);
+    }
+
+    #[test]
+    fn every_whole_number_of_a_byte_comes_back() {
+        let all: Vec<f32> = (0..=255u8).map(f32::from).collect();
+        assert_eq!(there_and_back(&space(256, Metric::L2, Encoding::U8), &all), all);
+        assert_eq!(there_and_back(&space(1, Metric::Dot, Encoding::U8), &[-0.0]), [0.0]);
     }
 
     proptest! {

@@ -191,6 +191,24 @@ impl Kernel {
         }, portable::<2>(query, rows, out, f32_l2))
     }
 
+    /// Writes the inner product of `query` with each row of `u8`.
+    pub(crate) fn dot_u8(self, query: &Numbers, rows: &[u8], out: &mut [f32]) {
+        fits(query.dim, rows, out);
+        dispatch!(self.0, {
+            Avx512 => avx512::u8_dot(query, rows, out),
+            Avx2 => avx2::u8_dot(query, rows, out),
+        }, portable::<1>(query, rows, out, f32_dot))
+    }
+
+    /// Writes the squared distance of `query` to each row of `u8`.
+    pub(crate) fn l2_u8(self, query: &Numbers, rows: &[u8], out: &mut [f32]) {
+        fits(query.dim, rows, out);
+        dispatch!(self.0, {
+            Avx512 => avx512::u8_l2(query, rows, out),
+            Avx2 => avx2::u8_l2(query, rows, out),
+        }, portable::<1>(query, rows, out, f32_l2))
+    }
+
     /// Writes the inner products of the query's codes with each row of `i8`.
     pub(crate) fn dot_i8(self, query: &Codes, rows: &[u8], out: &mut [Sums]) {
         fits(query.dim, rows, out);
@@ -246,7 +264,7 @@ fn fits<T>(row_bytes: usize, rows: &[u8], out: &[T]) {
     assert!(fits, "{} rows of {row_bytes} bytes are not {} bytes", out.len(), rows.len());
 }
 
-/// Applies `one` to rows of `f32` (`WIDTH` 4) or `f16` (`WIDTH` 2), each copied to where it is
+/// Applies `one` to rows of `f32`, `f16` or `u8` (`WIDTH` 4, 2 or 1), each copied to where it is
 /// aligned: rows come from files and stand at any address.
 fn portable<const WIDTH: usize>(
     query: &Numbers,

@@ -22,3 +22,4 @@ pub(crate) mod hop;
 pub(crate) mod kernel;
 pub(crate) mod probe;
 pub(crate) mod rotate;
+pub(crate) mod signs;

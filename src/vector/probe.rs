@@ -35,6 +35,7 @@ enum Query {
     F16(Numbers),
     I8(Coded),
     Binary(Vec<u8>),
+    U8(Numbers),
 }
 
 /// A query as `coarse * hi + fine * lo`, in integers of 8 bits: 16 bits of every number in all.
@@ -52,7 +53,7 @@ struct Coded {
 impl Probe {
     /// Prepares `query` for the rows of `space`.
     ///
-    /// Fails with [`Error::Invalid`] if such a vector could not be stored in the space either.
+    /// Fails with [`Error::Invalid`] if its numbers cannot be compared with those of the space.
     pub(crate) fn new(space: &Space, query: &[f32]) -> Result<Probe> {
         encode::check(space, query).map_err(|why| Error::invalid("the query", why))?;
         let numbers: Vec<f32> = encode::prepared(space, query).collect();
@@ -65,6 +66,7 @@ impl Probe {
                 encode::encode(space, query, &mut signs)?;
                 Query::Binary(signs)
             }
+            Encoding::U8 => Query::U8(Numbers::new(&numbers)),
         };
         let (metric, dim) = (space.metric, space.dim as usize);
         let row_bytes = space.encoding.row_bytes(space.dim);
@@ -101,6 +103,10 @@ impl Probe {
                     self.integers(query, rows, &scales[i * STRIP..][..out.len()], out);
                 }
                 Query::Binary(query) => self.signs(query, rows, out),
+                Query::U8(query) => self.floats(rows, out, |rows, out| match self.metric {
+                    Metric::L2 => self.kernel.l2_u8(query, rows, out),
+                    Metric::Dot | Metric::Cosine => self.kernel.dot_u8(query, rows, out),
+                }),
             }
             for score in out {
                 *score = finite(*score);
@@ -180,22 +186,31 @@ mod tests {
     use crate::{limits::COMPONENT_F16_MAX, limits::COMPONENT_MAX, schema::Schema};
     use proptest::prelude::*;
 
-    const ENCODINGS: [Encoding; 4] = [Encoding::F32, Encoding::F16, Encoding::I8, Encoding::Binary];
+    const ENCODINGS: [Encoding; 5] =
+        [Encoding::F32, Encoding::F16, Encoding::I8, Encoding::Binary, Encoding::U8];
     const METRICS: [Metric; 3] = [Metric::Dot, Metric::Cosine, Metric::L2];
 
     fn all_spaces(dim: usize) -> Vec<Space> {
         let pairs = ENCODINGS.into_iter().flat_map(|e| METRICS.map(|m| (e, m)));
+        let pairs = pairs.filter(|pair| *pair != (Encoding::U8, Metric::Cosine));
         let schema = pairs.fold(Schema::new(), |schema, (e, m)| {
             schema.space_as(&format!("{m:?} {e:?}"), dim as u32, m, e)
         });
         schema.spaces().to_vec()
     }
 
-    /// Rows end to end, and their scales.
+    /// Rows end to end, and their scales. Where only whole numbers can be stored, they are made whole.
     fn stored(space: &Space, vectors: &[Vec<f32>]) -> (Vec<u8>, Vec<f32>) {
         let (mut rows, mut scales) = (Vec::new(), Vec::new());
+        let whole = |x: &f32| x.abs().round().min(255.0);
         for vector in vectors {
-            encode::encode(space, vector, &mut rows).unwrap();
+            match space.encoding {
+                Encoding::U8 => {
+                    let vector: Vec<f32> = vector.iter().map(whole).collect();
+                    encode::encode(space, &vector, &mut rows).unwrap();
+                }
+                _ => encode::encode(space, vector, &mut rows).unwrap(),
+            }
             if space.encoding == Encoding::I8 {
                 let scale = rows.split_off(rows.len() - 4);
                 scales.push(f32::from_le_bytes(scale.try_into().unwrap()));
@@ -300,7 +315,7 @@ mod tests {
             let scores = match space.encoding {
                 Encoding::F32 | Encoding::F16 => scored(&probe, &rows, &[]),
                 Encoding::I8 => scored(&probe, &rows, &[f32::NAN]),
-                Encoding::Binary => continue,
+                Encoding::Binary | Encoding::U8 => continue,
             };
             assert_eq!(scores, [f32::MIN], "{}", space.name);
         }
@@ -314,10 +329,16 @@ mod tests {
                 _ => COMPONENT_MAX,
             };
             let vectors = [vec![max; 4096], vec![-max; 4096]];
-            let (rows, scales) = stored(&space, &vectors);
+            let (rows, scales) = match space.encoding {
+                Encoding::U8 => stored(&space, &[vec![255.0; 4096], vec![0.0; 4096]]),
+                _ => stored(&space, &vectors),
+            };
             let probe = Probe::new(&space, &vectors[0]).unwrap();
             let scores = scored(&probe, &rows, &scales);
-            assert!(f32::MAX > scores[0] && scores[0] > scores[1] && scores[1] > f32::MIN);
+            assert!(f32::MAX > scores[0] && scores[1] > f32::MIN);
+            // Beside the largest query, all whole numbers of a byte are as far.
+            let far = (space.metric, space.encoding) == (Metric::L2, Encoding::U8);
+            assert!(scores[0] > scores[1] || far && scores[0] == scores[1], "{}", space.name);
         }
     }
 

@@ -89,7 +89,7 @@ def decode(data, path, shape):
     return value
 
 # ---- 4, 5, 8: what is in bincode
-METRICS, ENCODINGS = ["dot", "cosine", "l2"], ["f32", "f16", "i8", "binary"]
+METRICS, ENCODINGS = ["dot", "cosine", "l2"], ["f32", "f16", "i8", "binary", "u8"]
 TYPES = ["bool", "int", "float", "time", "tag", "tags", "text"]
 FILE = {"id": "Q", "len": "Q", "nonce": "Q", "footer_crc": "I"}
 SPACE = {"id": "H", "name": "text", "dim": "I", "metric": ("enum", *METRICS),
@@ -216,7 +216,8 @@ def read_bitmap(data, limit, path):
 # ---- 6: vectors and segments
 def row_bytes(space):
     dim = space["dim"]
-    return {"f32": 4 * dim, "f16": 2 * dim, "i8": dim, "binary": -(-dim // 8)}[space["encoding"]]
+    sizes = {"f32": 4 * dim, "f16": 2 * dim, "i8": dim, "binary": -(-dim // 8), "u8": dim}
+    return sizes[space["encoding"]]
 
 def decode_vector(space, row, scale):
     """The numbers that a stored row stands for."""
@@ -228,6 +229,8 @@ def decode_vector(space, row, scale):
         case "i8":
             numbers = np.frombuffer(row, np.int8).astype("<f4") * np.float32(scale)
             return np.clip(numbers, np.float32(-1e15), np.float32(1e15)).tolist()
+        case "u8":
+            return [float(number) for number in row]
         case _:
             bits = np.unpackbits(np.frombuffer(row, np.uint8), bitorder="little")
             return np.where(bits[: space["dim"]], 1.0, -1.0).tolist()

@@ -69,6 +69,7 @@ fn schema(keys: KeyKind) -> Schema {
         .attr("brand", AttrType::Tag)
         .attr("genres", AttrType::Tags)
         .attr("title", AttrType::Text)
+        .space_as("counts", 6, Metric::L2, Encoding::U8)
         .event("view")
         .event("buy")
 }
@@ -85,7 +86,11 @@ fn item(schema: &Schema, key: Key, dice: &mut Dice) -> Item {
     let mut item = Item::new(key);
     for space in schema.spaces() {
         if dice.roll(4) > 0 {
-            item = item.vector(&space.name, dice.vector(space.dim as usize));
+            let mut vector = dice.vector(space.dim as usize);
+            if space.encoding == Encoding::U8 {
+                vector.iter_mut().for_each(|x| *x = (x.abs() * 100.0).round().min(255.0));
+            }
+            item = item.vector(&space.name, vector);
         }
     }
     for attr in schema.attrs() {

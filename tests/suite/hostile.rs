@@ -19,6 +19,7 @@ pub fn schema(keys: KeyKind) -> Schema {
         .attr("brand", AttrType::Tag)
         .attr("genre", AttrType::Tags)
         .attr("title", AttrType::Text)
+        .space_as("whole", 3, Metric::L2, Encoding::U8)
         .event("view")
 }
 
@@ -76,6 +77,47 @@ fn vectors_are_finite_and_fit_or_are_refused() {
         for query in odd {
             let hits = db.snapshot().near(space, &query).run().unwrap();
             assert!(hits.len() == 4 && hits.iter().all(|hit| hit.score.is_finite()), "{hits:?}");
+        }
+    }
+}
+
+/// Goal: a space of whole numbers takes those of a byte and no others, and any query; it compares them as
+/// a space of floats does, to the last bit, before and after they are written to a segment.
+/// Method: random whole vectors in both, dot and l2, scanned on the heap and in a file.
+// checks: L1 L3
+#[test]
+fn whole_numbers_are_kept_and_compared_exactly() {
+    let db = small(KeyKind::Id);
+    for bad in [[0.5, 1.0, 2.0], [-1.0, 1.0, 2.0], [1.0, 256.0, 2.0], [1.0, 2.0, 1e-30]] {
+        let error = db.batch().put(Item::new(1u64).vector("whole", bad)).commit().unwrap_err();
+        assert!(error.to_string().contains("whole numbers from 0 to 255"), "{error}");
+        db.snapshot().near("whole", &bad).run().unwrap();
+    }
+    let refused = db.add_space("unit", 3, Metric::Cosine, Encoding::U8).unwrap_err();
+    assert!(refused.to_string().contains("Choose Dot or L2"), "{refused}");
+    for (metric, dim) in [(Metric::Dot, 37), (Metric::L2, 64)] {
+        let schema = Schema::new().space("f32", dim, metric);
+        let db = Db::in_memory(schema.space_as("u8", dim, metric, Encoding::U8)).unwrap();
+        let number = |n: u64, at: u64| ((n * 7919 + at * 104_729) % 1009 % 256) as f32;
+        let vector = |n: u64| (0..u64::from(dim)).map(|at| number(n, at)).collect::<Vec<_>>();
+        let mut batch = db.batch();
+        for n in 0..200 {
+            batch.put(Item::new(n).vector("f32", vector(n)).vector("u8", vector(n)));
+        }
+        batch.commit().unwrap();
+        for _ in 0..2 {
+            let snapshot = db.snapshot();
+            let item = snapshot.get(&Key::Id(7)).unwrap().unwrap();
+            assert!(item.vectors.contains(&("u8".into(), vector(7))));
+            for n in 0..20 {
+                let query: Vec<f32> = vector(n).iter().map(|x| x * 0.37 - 20.0).collect();
+                let hits = |space| {
+                    let hits = snapshot.near(space, &query).limit(50).run().unwrap();
+                    hits.into_iter().map(|hit| (hit.key, hit.score.to_bits())).collect::<Vec<_>>()
+                };
+                assert_eq!(hits("f32"), hits("u8"), "{metric:?} {n}");
+            }
+            db.compact().unwrap();
         }
     }
 }
@@ -357,5 +399,5 @@ fn names_that_lead_elsewhere_are_refused() {
     }
     refused("twice", db.add_space("dot", 3, Metric::Dot, Encoding::F32));
     db.add_space("../a/\u{1f4a9}", 3, Metric::Dot, Encoding::F32).unwrap();
-    assert_eq!(db.snapshot().schema().spaces().len(), 6);
+    assert_eq!(db.snapshot().schema().spaces().len(), 7);
 }

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     item::{Item, Value},
     key::{Addr, Key, KeyKind, Timestamp},
-    schema::{AttrType, Schema, Space},
+    schema::{AttrType, Encoding, Schema, Space},
     store::Snapshot,
 };
 
@@ -33,9 +33,14 @@ pub(super) const CHECKED: &str = "checked";
 /// # Ok(()) }
 /// ```
 pub fn schema(space: &Space) -> Schema {
+    // The vector of a query has not the whole numbers of what it is to be near.
+    let encoding = match space.encoding {
+        Encoding::U8 => Encoding::F32,
+        other => other,
+    };
     Schema::new()
         .keys(KeyKind::Name)
-        .space_as(&space.name, space.dim, space.metric, space.encoding)
+        .space_as(&space.name, space.dim, space.metric, encoding)
         .attr(TEXT, AttrType::Text)
         .attr(KIND, AttrType::Tag)
         .attr(SOURCE, AttrType::Tag)

@@ -6,6 +6,7 @@ use crate::{
     vector::{
         hop::{DEGREE, Hops, Layout, NOBODY},
         kernel::{Kernel, hop::Terms},
+        signs::Signs,
     },
 };
 use std::ops::Deref;
@@ -79,6 +80,8 @@ pub(crate) struct Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Beam {
     pub(crate) queries: Vec<Hops>,
+    /// The same for graphs of links only.
+    pub(crate) signs: Vec<Signs>,
     pub(super) pool: Pool,
     pub(super) seen: Marks,
     /// The nearest nodes so far that may be returned, nearest first.
@@ -122,7 +125,7 @@ impl Beam {
         aim: Aim,
         allowed: Option<&dyn Fn(u32) -> bool>,
     ) -> Cost {
-        let Beam { queries, pool, seen, nearest, trail } = self;
+        let Beam { queries, pool, seen, nearest, trail, .. } = self;
         let (kernel, mut cost) = (Kernel::best(), Cost::default());
         pool.clear();
         seen.clear(nodes);
@@ -173,7 +176,7 @@ impl Beam {
     ) -> Result<Cost> {
         let kernel = Kernel::best();
         let mut cost = self.start(rows.doors(), (measure, nodes), aim, allowed);
-        let Beam { queries, pool, seen, nearest, trail } = self;
+        let Beam { queries, pool, seen, nearest, trail, .. } = self;
         let mut estimates = [0f32; DEGREE];
         let mut bound = f32::INFINITY;
         // One row is read while the next is on its way: what the first one finds comes a step later

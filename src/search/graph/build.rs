@@ -18,7 +18,7 @@ use crate::{
     progress::Progress,
     schema::Space,
     segment::{Segment, numbers},
-    vector::{encode, hop::Layout, rotate::Rotation},
+    vector::{encode, hop::Layout, rotate::Rotation, signs},
 };
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub(crate) struct Built {
     grown: Grow,
     /// A checksum of each stored vector.
     vector_sums: Vec<u32>,
+    /// The signs of each node, if the graph is compact.
+    signs: AlignedBytes,
 }
 
 /// Of the rotation: any number will do.
@@ -83,16 +85,23 @@ pub(crate) fn build(
     let mut turned = vec![0f32; layout.padded];
     let mut moved = vec![0f32; center.len()];
     let mut vector_sums = Vec::with_capacity(count as usize);
+    let sign_bytes = signs_stride(plan.style, &layout);
+    let mut signs = AlignedBytes::zeroed(count as usize * sign_bytes);
+    let mut codes = signs.chunks_exact_mut(sign_bytes.max(1));
     each_vector(plan, &mut |bytes, vector| {
         let Some(own) = rest.next() else { return };
         vector_sums.extend(sums_of(bytes, bytes.len()));
         moved.iter_mut().zip(vector).zip(&center).for_each(|((to, x), c)| *to = x - c);
         rotation.apply(&moved, &mut turned);
         code(&turned, own);
+        if let Some(code) = codes.next() {
+            signs::encode(&turned, code);
+        }
     })?;
     let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
     grown.grow(plan.seed.as_deref(), DOORS, (keep, progress))?;
-    let trials = effort::calibrate(&grown, progress)?;
+    let compact = (plan.style == Style::Compact).then_some(&signs[..]);
+    let trials = effort::calibrate(&grown, compact, progress)?;
     let doors = (grown.doors.len() / layout.stride) as u32;
     let meta = Meta {
         nodes: count,
@@ -105,7 +114,7 @@ pub(crate) fn build(
         doors,
         trials,
     };
-    Ok(Built { meta, center, grown, vector_sums })
+    Ok(Built { meta, center, grown, vector_sums, signs })
 }
 
 /// The richest layout whose graph fits the memory.
@@ -115,7 +124,10 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
     let half = (padded / 2).next_multiple_of(16);
     let choices = [(padded, bits), (padded, 1), (half, 1), ((half / 2).next_multiple_of(16), 1)];
     let richest = if padded >= HALF_CODED_DIM_MIN { 2 } else { 0 };
-    let needs = |layout: &Layout| u64::from(count) * (layout.stride + layout.own + 64) as u64;
+    let signs = |layout: &Layout| signs_stride(plan.style, layout);
+    let needs = |layout: &Layout| {
+        u64::from(count) * (layout.stride + layout.own + signs(layout) + 64) as u64
+    };
     let layouts = choices.map(|(coded, bits)| Layout::new(padded, coded, bits));
     let found = layouts.into_iter().skip(richest).find(|layout| needs(layout) <= plan.memory_bytes);
     found.ok_or_else(|| {
@@ -127,6 +139,11 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
         );
         Error::invalid("memory_limit_bytes", why)
     })
+}
+
+/// Bytes of the signs of a node.
+fn signs_stride(style: Style, layout: &Layout) -> usize {
+    if style == Style::Compact { signs::stride(layout.padded) } else { 0 }
 }
 
 /// Every vector of the space, by place.
@@ -199,6 +216,10 @@ impl Built {
             }
         }
         sink.section(Kind::GRAPH_ROW_SUMS, 0, raw(&row_sums))?;
-        sink.section(Kind::GRAPH_VECTOR_SUMS, 0, raw(&self.vector_sums))
+        sink.section(Kind::GRAPH_VECTOR_SUMS, 0, raw(&self.vector_sums))?;
+        if self.meta.compact {
+            sink.section(Kind::GRAPH_SIGNS, 0, &self.signs)?;
+        }
+        Ok(())
     }
 }

@@ -95,13 +95,21 @@ pub(crate) fn recall_at(trials: &[Trial], effort: u32) -> f32 {
 }
 
 /// Looks for what is near some of the nodes, with every effort, and compares with a scan.
-pub(crate) fn calibrate(grown: &Grow, progress: &mut Progress<'_>) -> Result<Vec<Trial>> {
+/// With the signs of all nodes, as a graph of links only is walked.
+pub(crate) fn calibrate(
+    grown: &Grow,
+    signs: Option<&[u8]>,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Trial>> {
     let sample: Vec<u32> = shuffled(grown.nodes, 3).into_iter().take(SAMPLE as usize).collect();
     let mut found: Vec<Vec<f32>> = Vec::with_capacity(sample.len());
     for some in sample.chunks(8 * grown.threads) {
         found.extend(grown.each(some, |grow, hand, node| {
             let truth = scan(grow, node);
-            LADDER.map(|effort| share(grow, hand, (node, &truth), effort)).into_iter().collect()
+            LADDER
+                .map(|effort| share((grow, signs), hand, (node, &truth), effort))
+                .into_iter()
+                .collect()
         })?);
         progress.check()?;
     }
@@ -130,9 +138,17 @@ fn scan(grow: &Grow, node: u32) -> Vec<u32> {
     best.into_iter().map(|pair| pair.1).collect()
 }
 
-fn share(grow: &Grow, hand: &mut Hand, (node, truth): (u32, &[u32]), effort: u32) -> Result<f32> {
+fn share(
+    (grow, signs): (&Grow, Option<&[u8]>),
+    hand: &mut Hand,
+    (node, truth): (u32, &[u32]),
+    effort: u32,
+) -> Result<f32> {
     let aim = Reach::of(effort, 11).aim(1.0, grow.measure.l2);
-    grow.walk_to(hand, node, aim)?;
+    match signs {
+        Some(signs) => grow.walk_links_to(hand, (node, signs), aim)?,
+        None => grow.walk_to(hand, node, aim)?,
+    }
     let nearest = hand.beam.nearest.iter().map(|pair| pair.1).filter(|other| *other != node);
     let found = nearest.take(10).filter(|other| truth.contains(other)).count();
     Ok(found as f32 / truth.len().max(1) as f32)

@@ -49,6 +49,7 @@ use crate::{
     vector::{
         hop::{Layout, TABLES_MAX},
         rotate::Rotation,
+        signs,
     },
 };
 use parking_lot::Mutex;
@@ -140,7 +141,11 @@ impl Graph {
             (Kind::GRAPH_CENTER, u64::from(meta.dim) * 4),
             (Kind::GRAPH_ROW_SUMS, u64::from(meta.nodes) * 4),
             (Kind::GRAPH_VECTOR_SUMS, u64::from(meta.nodes) * 4),
+            (Kind::GRAPH_SIGNS, u64::from(meta.nodes) * signs::stride(padded) as u64),
         ] {
+            if kind == Kind::GRAPH_SIGNS && !meta.compact {
+                continue;
+            }
             let section = sections.need(kind, 0)?;
             if section.len != bytes {
                 let damage = section.corrupt(0, "length").expected(bytes);
@@ -189,24 +194,29 @@ impl Graph {
         effort::recall_at(&self.meta.trials, effort)
     }
 
-    /// Bytes of memory that a copy of the rows takes, or would take.
-    pub(crate) fn hot_bytes(&self) -> u64 {
-        self.sections.get(Kind::GRAPH_NODES, 0).map_or(0, |nodes| nodes.len)
+    /// What is read most: rows, or signs where rows are links only.
+    fn busiest(&self) -> Kind {
+        if self.meta.compact { Kind::GRAPH_SIGNS } else { Kind::GRAPH_NODES }
     }
 
-    /// Whether there is a copy of the rows in memory.
+    /// Bytes of memory that a copy of what is read most takes, or would take.
+    pub(crate) fn hot_bytes(&self) -> u64 {
+        self.sections.get(self.busiest(), 0).map_or(0, |nodes| nodes.len)
+    }
+
+    /// Whether there is such a copy.
     pub(crate) fn is_hot(&self) -> bool {
         self.hot.get().is_some()
     }
 
     /// Whether it is walked often enough for a copy to pay.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.meta.compact && self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
+        self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
     }
 
-    /// Copies the rows into memory on large pages; `go_on` is asked now and then.
+    /// Copies what is read most into memory on large pages; `go_on` is asked now and then.
     pub(crate) fn heat(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let nodes = self.sections.need(Kind::GRAPH_NODES, 0)?;
+        let nodes = self.sections.need(self.busiest(), 0)?;
         let (mut hot, mut at) = (Hot::zeroed(nodes.len as usize)?, 0);
         for piece in hot.chunks_mut(PIECE_BYTES) {
             go_on()?;
@@ -268,8 +278,8 @@ fn by_distance(space: &Space) -> bool {
 /// Names what a graph of this space and style is made by; it changes when the content would.
 pub(crate) fn recipe(space: &Space, style: Style) -> String {
     let style = match style {
-        Style::Fast => "fast",
-        Style::Compact => "compact",
+        Style::Fast => "2 fast",
+        Style::Compact => "3 compact",
     };
-    format!("graph/2 {style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
+    format!("graph/{style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
 }

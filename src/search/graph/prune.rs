@@ -3,12 +3,14 @@
 use super::{
     beam::{Aim, Through, own_numbers},
     grow::{Grow, Hand},
+    links::{self, Grown},
 };
 use crate::{
     error::Result,
     vector::{
         hop::{DEGREE, Hops},
         kernel::{Kernel, hop::touch},
+        signs::Signs,
     },
 };
 
@@ -37,6 +39,13 @@ impl Grow {
 
     /// Walks with the vector of a node as the query.
     pub(super) fn walk_to(&self, hand: &mut Hand, node: u32, aim: Aim) -> Result<()> {
+        self.look_for(hand, node);
+        hand.beam.walk(&self.heap(), (&self.measure, self.nodes), aim, None)?;
+        Ok(())
+    }
+
+    /// Makes a node the query of a hand.
+    fn look_for(&self, hand: &mut Hand, node: u32) {
         let own = self.own(node);
         let (_, scale) = own_numbers(own);
         let padded = self.measure.layout.padded;
@@ -44,7 +53,21 @@ impl Grow {
         hand.number.extend(own[..padded].iter().map(|c| f32::from(c.cast_signed()) * scale));
         hand.beam.queries.resize_with(1, Hops::default);
         hand.beam.queries[0].prepare(&hand.number, &self.measure.layout);
-        hand.beam.walk(&self.heap(), (&self.measure, self.nodes), aim, None)?;
+    }
+
+    /// The same over links only, with the signs of all nodes.
+    pub(super) fn walk_links_to(
+        &self,
+        hand: &mut Hand,
+        (node, signs): (u32, &[u8]),
+        aim: Aim,
+    ) -> Result<()> {
+        self.look_for(hand, node);
+        hand.beam.signs.resize_with(1, Signs::default);
+        hand.beam.signs[0].prepare(&hand.number);
+        let query = hand.beam.queries[0].clone();
+        let nodes = Grown { grow: self, signs, query: &query };
+        links::walk(&nodes, &mut hand.beam, (&self.measure, self.nodes), aim, None)?;
         Ok(())
     }
 

@@ -12,12 +12,13 @@ use super::{
 use crate::{
     error::Result,
     format::{
+        Kind,
         envelope::Sections,
         section::{Section, Slice},
     },
     search::{scan::Query, top::Top},
     segment::{Segment, Stored, numbers},
-    vector::{hop::Hops, kernel::hop::touch},
+    vector::{hop::Hops, kernel::hop::touch, signs::Signs},
 };
 use std::{ops::Deref, sync::atomic::Ordering};
 
@@ -89,13 +90,18 @@ pub(crate) fn walk(ask: &Ask<'_>, top: &mut Top) -> Result<Cost> {
 fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
     let graph = ask.graph;
     beam.queries.resize_with(ask.queries.len(), Hops::default);
+    beam.signs.resize_with(ask.queries.len(), Signs::default);
     let mut turned = vec![0f32; graph.rotation.padded()];
     let mut moved = vec![0f32; graph.center.len()];
-    for (hops, query) in beam.queries.iter_mut().zip(ask.queries) {
+    let prepared = beam.queries.iter_mut().zip(&mut beam.signs);
+    for ((hops, signs), query) in prepared.zip(ask.queries) {
         let numbers = query.probe.numbers().iter().zip(&graph.center);
         moved.iter_mut().zip(numbers).for_each(|(to, (x, c))| *to = x - c);
         graph.rotation.apply(&moved, &mut turned);
         hops.prepare(&turned, &graph.measure.layout);
+        if graph.meta.compact {
+            signs.prepare(&turned);
+        }
     }
     let aim = Reach::of(ask.effort, ask.k).aim(ask.share, graph.measure.l2);
     let whole = stored.is_whole();
@@ -110,11 +116,14 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         None => None,
     };
     let count = graph.meta.nodes;
-    if graph.meta.compact {
-        let near = links::Near { graph, rows: graph.filed()?, stored, queries: ask.queries };
-        return near.walk(beam, (&graph.measure, count), aim, allowed);
-    }
     graph.walks.fetch_add(1, Ordering::Relaxed);
+    if graph.meta.compact {
+        let (rows, queries) = (graph.filed()?, ask.queries);
+        let signs = graph.sections.need(Kind::GRAPH_SIGNS, 0)?;
+        let hot = graph.hot.get().map(|hot| &hot[..]);
+        let near = links::Near { graph, rows, signs, hot, stored, queries };
+        return links::walk(&near, beam, (&graph.measure, count), aim, allowed);
+    }
     let (stride, doors) = (graph.measure.layout.stride, &graph.doors[..]);
     if let Some(hot) = graph.hot.get() {
         let rows = Flat { rows: hot, doors, stride };

@@ -1,10 +1,10 @@
-//! Kernels for AVX2 with FMA and F16C: eight numbers of `f32` or `f16`, or sixteen of `i8`, at a
+//! Kernels for AVX2 with FMA and F16C: eight numbers of `f32`, `f16` or `u8`, or sixteen of `i8`, at a
 //! time.
 //!
 //! Built as those for AVX-512 are; see there for why.
 #![allow(unsafe_code)] // Loads through pointers, which these intrinsics require.
 
-use super::{Codes, Numbers, Sums};
+use super::{Codes, Numbers, Sums, avx512::MANY_ROWS};
 use std::arch::x86_64::*;
 
 /// How far ahead of the loads to ask for memory, as for AVX-512.
@@ -28,6 +28,16 @@ pub(super) fn f16_dot(query: &Numbers, rows: &[u8], out: &mut [f32]) {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn f16_l2(query: &Numbers, rows: &[u8], out: &mut [f32]) {
     floats::<16, true>(query, rows, out);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn u8_dot(query: &Numbers, rows: &[u8], out: &mut [f32]) {
+    floats::<8, false>(query, rows, out);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn u8_l2(query: &Numbers, rows: &[u8], out: &mut [f32]) {
+    floats::<8, true>(query, rows, out);
 }
 
 #[target_feature(enable = "avx2")]
@@ -57,30 +67,31 @@ pub(super) fn hamming(query: &[u8], rows: &[u8], out: &mut [f32]) {
     }
 }
 
-/// `BYTES` are those of eight numbers: 32 of `f32`, 16 of `f16`.
+/// `BYTES` are those of eight numbers: 32 of `f32`, 16 of `f16`, 8 of `u8`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn floats<const BYTES: usize, const L2: bool>(query: &Numbers, rows: &[u8], out: &mut [f32]) {
     let row_bytes = query.dim * BYTES / 8;
+    let far = out.len() >= MANY_ROWS;
     let (outs, rest) = out.as_chunks_mut::<4>();
     let mut rows = rows.chunks_exact(row_bytes);
     let zero = _mm256_setzero_ps();
     for out in outs {
         let mut four = [zero; 4];
         for (lanes, row) in four.iter_mut().zip(&mut rows) {
-            *lanes = self::lanes::<BYTES, L2>(&query.padded, row);
+            *lanes = self::lanes::<BYTES, L2>(&query.padded, row, far);
         }
         *out = fold(four);
     }
     for (out, row) in rest.iter_mut().zip(rows) {
-        *out = fold([lanes::<BYTES, L2>(&query.padded, row), zero, zero, zero])[0];
+        *out = fold([lanes::<BYTES, L2>(&query.padded, row, far), zero, zero, zero])[0];
     }
 }
 
 /// Eight partial sums of one row, in four chains of additions, so that none waits for another.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8]) -> __m256 {
+fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8], far: bool) -> __m256 {
     let mut sums = [_mm256_setzero_ps(); 4];
     let (chunks, tail) = row.as_chunks::<BYTES>();
     let (query, query_tail) = query.as_chunks::<8>().0.split_at(chunks.len());
@@ -88,7 +99,7 @@ fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8]) -> __m25
     let (query_fours, query_rest) = query.as_chunks::<4>();
     for (q, x) in query_fours.iter().zip(fours) {
         for i in 0..4 {
-            if i % (64 / BYTES) == 0 {
+            if far && i % (64 / BYTES) == 0 {
                 ahead(&x[i]);
             }
             sums[i] = step::<L2>(load(&q[i]), widen(&x[i]), sums[i]);
@@ -128,13 +139,17 @@ fn load(from: &[f32; 8]) -> __m256 {
 
 /// Eight numbers of a row as `f32`.
 #[inline]
-#[target_feature(enable = "avx,f16c")]
+#[target_feature(enable = "avx2,f16c")]
 fn widen<const BYTES: usize>(from: &[u8; BYTES]) -> __m256 {
     if BYTES == 32 {
         // SAFETY: the reference is to the `BYTES` = 32 bytes that are read; any alignment will do.
         unsafe { _mm256_loadu_ps(from.as_ptr().cast()) }
+    } else if BYTES == 8 {
+        // SAFETY: the reference is to the `BYTES` = 8 bytes that are read; any alignment will do.
+        let bytes = unsafe { _mm_loadl_epi64(from.as_ptr().cast()) };
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
     } else {
-        const { assert!(BYTES == 32 || BYTES == 16) };
+        const { assert!(BYTES == 32 || BYTES == 16 || BYTES == 8) };
         // SAFETY: the reference is to the `BYTES` = 16 bytes that are read; any alignment will do.
         _mm256_cvtph_ps(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
     }

@@ -1,4 +1,4 @@
-//! Kernels for AVX-512: sixteen numbers of `f32` or `f16`, or sixty-four of `i8`, at a time.
+//! Kernels for AVX-512: sixteen numbers of `f32`, `f16` or `u8`, or sixty-four of `i8`, at a time.
 //!
 //! Rows are read one after the other, as memory likes it best; reading four side by side was a
 //! fifth slower. Only the last step, adding up the lanes of a register, is done for four rows at
@@ -11,6 +11,9 @@ use std::arch::x86_64::*;
 
 /// How far ahead of the loads to ask for memory: the processor foresees less, and not past a page.
 const AHEAD_BYTES: usize = 8192;
+/// With fewer rows in a call, what lies behind them is most likely of no use: rows here and there are
+/// asked for by those who know which come next.
+pub(super) const MANY_ROWS: usize = 16;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
 pub(super) fn f32_dot(query: &Numbers, rows: &[u8], out: &mut [f32]) {
@@ -32,6 +35,16 @@ pub(super) fn f16_l2(query: &Numbers, rows: &[u8], out: &mut [f32]) {
     floats::<32, true>(query, rows, out);
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
+pub(super) fn u8_dot(query: &Numbers, rows: &[u8], out: &mut [f32]) {
+    floats::<16, false>(query, rows, out);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
+pub(super) fn u8_l2(query: &Numbers, rows: &[u8], out: &mut [f32]) {
+    floats::<16, true>(query, rows, out);
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn i8_dot(query: &Codes, rows: &[u8], out: &mut [Sums]) {
     integers::<false>(query, rows, out);
@@ -42,30 +55,31 @@ pub(super) fn i8_l2(query: &Codes, rows: &[u8], out: &mut [Sums]) {
     integers::<true>(query, rows, out);
 }
 
-/// `BYTES` are those of sixteen numbers: 64 of `f32`, 32 of `f16`.
+/// `BYTES` are those of sixteen numbers: 64 of `f32`, 32 of `f16`, 16 of `u8`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
 fn floats<const BYTES: usize, const L2: bool>(query: &Numbers, rows: &[u8], out: &mut [f32]) {
     let row_bytes = query.dim * BYTES / 16;
+    let far = out.len() >= MANY_ROWS;
     let (outs, rest) = out.as_chunks_mut::<4>();
     let mut rows = rows.chunks_exact(row_bytes);
     let zero = _mm512_setzero_ps();
     for out in outs {
         let mut four = [zero; 4];
         for (lanes, row) in four.iter_mut().zip(&mut rows) {
-            *lanes = self::lanes::<BYTES, L2>(&query.padded, row);
+            *lanes = self::lanes::<BYTES, L2>(&query.padded, row, far);
         }
         *out = fold(four);
     }
     for (out, row) in rest.iter_mut().zip(rows) {
-        *out = fold([lanes::<BYTES, L2>(&query.padded, row), zero, zero, zero])[0];
+        *out = fold([lanes::<BYTES, L2>(&query.padded, row, far), zero, zero, zero])[0];
     }
 }
 
 /// Sixteen partial sums of one row, in four chains of additions, so that none waits for another.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
-fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8]) -> __m512 {
+fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8], far: bool) -> __m512 {
     let mut sums = [_mm512_setzero_ps(); 4];
     let (chunks, tail) = row.as_chunks::<BYTES>();
     let (query, query_tail) = query.as_chunks::<16>().0.split_at(chunks.len());
@@ -73,7 +87,7 @@ fn lanes<const BYTES: usize, const L2: bool>(query: &[f32], row: &[u8]) -> __m51
     let (query_fours, query_rest) = query.as_chunks::<4>();
     for (q, x) in query_fours.iter().zip(fours) {
         for i in 0..4 {
-            if BYTES == 64 || i % 2 == 0 {
+            if far && i % (64 / BYTES) == 0 {
                 ahead(&x[i]);
             }
             sums[i] = step::<L2>(load(&q[i]), widen(&x[i]), sums[i]);
@@ -116,8 +130,11 @@ fn widen<const BYTES: usize>(from: &[u8; BYTES]) -> __m512 {
     if BYTES == 64 {
         // SAFETY: the reference is to the `BYTES` = 64 bytes that are read; any alignment will do.
         unsafe { _mm512_loadu_ps(from.as_ptr().cast()) }
+    } else if BYTES == 16 {
+        // SAFETY: the reference is to the `BYTES` = 16 bytes that are read; any alignment will do.
+        whole(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
     } else {
-        const { assert!(BYTES == 64 || BYTES == 32) };
+        const { assert!(BYTES == 64 || BYTES == 32 || BYTES == 16) };
         // SAFETY: the reference is to the `BYTES` = 32 bytes that are read; any alignment will do.
         _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(from.as_ptr().cast()) })
     }
@@ -133,11 +150,21 @@ fn widen_tail<const BYTES: usize>(from: &[u8]) -> __m512 {
         // SAFETY: only numbers whose bit is set are read; those are the first `count`, which `from`
         // holds at 4 bytes each. Any alignment will do.
         unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr().cast()) }
+    } else if BYTES == 16 {
+        // SAFETY: only bytes whose bit is set are read; those are the first `count`, which `from` holds.
+        whole(unsafe { _mm_maskz_loadu_epi8(mask, from.as_ptr().cast()) })
     } else {
         // SAFETY: only numbers whose bit is set are read; those are the first `count`, which `from`
         // holds at 2 bytes each. Any alignment will do.
         _mm512_cvtph_ps(unsafe { _mm256_maskz_loadu_epi16(mask, from.as_ptr().cast()) })
     }
+}
+
+/// Sixteen bytes as the numbers that they are.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn whole(bytes: __m128i) -> __m512 {
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
 }
 
 /// Four partial sums of the sixteen lanes.
@@ -178,10 +205,11 @@ fn ahead<const BYTES: usize>(here: &[u8; BYTES]) {
 fn integers<const SQUARES: bool>(query: &Codes, rows: &[u8], out: &mut [Sums]) {
     let zero = _mm512_setzero_si512();
     let mut rows = rows.chunks_exact(query.dim);
+    let far = out.len() >= MANY_ROWS;
     for out in out.chunks_mut(4) {
         let mut four = [[zero; 3]; 4];
         for (lanes, row) in four.iter_mut().zip(rows.by_ref().take(out.len())) {
-            *lanes = products::<SQUARES>(query, row);
+            *lanes = products::<SQUARES>(query, row, far);
         }
         for (out, [hi, lo, squares, _]) in out.iter_mut().zip(fold_integers(four)) {
             let (hi, lo) = (hi - 128 * query.sums[0], lo - 128 * query.sums[1]);
@@ -198,7 +226,7 @@ fn integers<const SQUARES: bool>(query: &Codes, rows: &[u8], out: &mut [Sums]) {
 /// All of it is exact: a product has at most 15 bits, and a row at most 2^12 of them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn products<const SQUARES: bool>(query: &Codes, row: &[u8]) -> [__m512i; 3] {
+fn products<const SQUARES: bool>(query: &Codes, row: &[u8], far: bool) -> [__m512i; 3] {
     let zero = _mm512_setzero_si512();
     let mut sums = [zero; 3];
     let mut add = |hi: &[i8; 64], lo: &[i8; 64], x: __m512i| {
@@ -214,7 +242,7 @@ fn products<const SQUARES: bool>(query: &Codes, row: &[u8]) -> [__m512i; 3] {
     let (hi, hi_tail) = query.hi.as_chunks::<64>().0.split_at(chunks.len());
     let (lo, lo_tail) = query.lo.as_chunks::<64>().0.split_at(chunks.len());
     // All at once: asked for one by one in the loop, they arrive a quarter slower.
-    for x in chunks {
+    for x in chunks.iter().filter(|_| far) {
         ahead(x);
     }
     for ((hi, lo), x) in hi.iter().zip(lo).zip(chunks) {

@@ -26,6 +26,34 @@ pub(super) fn own(steps: &[i16], own: &[u8]) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
 }
 
+/// Sums of pairs fit 16 bits for 128 rounds: of 4,096 numbers, there are 128, of bits set or not.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn signs(steps: &[i8], code: &[u8]) -> i32 {
+    // Byte `n` of a lane gets the byte of the code that has its bit, and looks at that bit.
+    let spread = _mm256_setr_epi8(
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3,
+        3, 3,
+    );
+    let bits = _mm256_set1_epi64x(0x8040_2010_0804_0201u64.cast_signed());
+    let (ones, mut sums) = (_mm256_set1_epi8(1), _mm256_setzero_si256());
+    for (at, steps) in steps.as_chunks::<32>().0.iter().enumerate() {
+        let mut word = [0; 4];
+        let some = code.get(4 * at..).unwrap_or_default();
+        let some = &some[..some.len().min(4)];
+        word[..some.len()].copy_from_slice(some);
+        let four = _mm256_shuffle_epi8(_mm256_set1_epi32(i32::from_le_bytes(word)), spread);
+        let set = _mm256_cmpeq_epi8(_mm256_and_si256(four, bits), bits);
+        // SAFETY: the reference is to the 32 bytes that are read, and any alignment will do.
+        let steps = unsafe { _mm256_loadu_si256(steps.as_ptr().cast()) };
+        let kept = _mm256_and_si256(set, steps);
+        sums = _mm256_add_epi16(sums, _mm256_maddubs_epi16(ones, kept));
+    }
+    let fours = _mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+    let four = _mm_add_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256::<1>(fours));
+    let two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
+}
+
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn estimates(
     query: &Hops,

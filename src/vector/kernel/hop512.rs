@@ -20,6 +20,29 @@ pub(super) fn own(steps: &[i16], own: &[u8]) -> i32 {
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
 
+/// Sums of pairs fit 16 bits for 128 rounds: of 4,096 numbers, there are 64.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
+pub(super) fn signs(steps: &[i8], code: &[u8]) -> i32 {
+    let ones = _mm512_set1_epi8(1);
+    let mut sums = _mm512_setzero_si512();
+    let (words, rest) = code.as_chunks::<8>();
+    let (whole, last) = steps.as_chunks::<64>().0.split_at(words.len());
+    let mut add = |steps: &[i8; 64], mask: u64| {
+        // SAFETY: the reference is to the 64 bytes that are read, and any alignment will do.
+        let steps = unsafe { _mm512_maskz_loadu_epi8(mask, steps.as_ptr()) };
+        sums = _mm512_add_epi16(sums, _mm512_maddubs_epi16(ones, steps));
+    };
+    for (steps, word) in whole.iter().zip(words) {
+        add(steps, u64::from_le_bytes(*word));
+    }
+    for steps in last {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        add(steps, u64::from_le_bytes(word));
+    }
+    _mm512_reduce_add_epi32(_mm512_madd_epi16(sums, _mm512_set1_epi16(1)))
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
 pub(super) fn estimates(
     query: &Hops,

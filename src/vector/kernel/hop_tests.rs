@@ -6,7 +6,7 @@ use super::{
     Kernel,
     hop::{
         Residual, Terms, estimates_plain, levels_plain, own_plain, pack_plain, residual_plain,
-        steps_plain, tables_plain, turn_plain,
+        signs_plain, steps_plain, tables_plain, turn_plain,
     },
 };
 use crate::vector::{
@@ -61,6 +61,23 @@ fn layouts() -> impl Iterator<Item = Layout> {
 fn bits(numbers: &[f32]) -> Vec<u32> {
     let bits = |x: &f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
     numbers.iter().map(bits).collect()
+}
+
+#[test]
+fn sums_over_signs_are_exact() {
+    for len in lengths() {
+        let whole = len.next_multiple_of(64);
+        let ends = [vec![127; whole], vec![-127; whole]];
+        let random = bytes(len as u64, whole).iter().map(|b| b.cast_signed().max(-127)).collect();
+        for steps in ends.into_iter().chain([random]) {
+            for code in [bytes(len as u64 + 1, len / 8), vec![0; len / 8], vec![255; len / 8]] {
+                let plain = signs_plain(&steps, &code);
+                for kernel in Kernel::here() {
+                    assert_eq!(kernel.signs(&steps, &code), plain, "{kernel:?} {len}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,12 +6,13 @@ use super::Numbers;
 use super::{Codes, Sums};
 use half::f16;
 
-/// One little-endian number of 4 or 2 bytes.
+/// One little-endian number of 4 or 2 bytes, or a whole one of 1.
 pub(super) fn number(bytes: &[u8]) -> f32 {
     match *bytes {
+        [a] => f32::from(a),
         [a, b] => f16::from_le_bytes([a, b]).to_f32(),
         [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
-        _ => unreachable!("a number has 4 or 2 bytes"),
+        _ => unreachable!("a number has 4, 2 or 1 bytes"),
     }
 }
 

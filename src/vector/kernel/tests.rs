@@ -8,11 +8,13 @@ use half::f16;
 type Fast = fn(Kernel, &Numbers, &[u8], &mut [f32]);
 type Plain = fn(&Numbers, &[u8], &mut [f32]);
 
-const FLOATS: [(usize, Fast, Plain); 4] = [
+const FLOATS: [(usize, Fast, Plain); 6] = [
     (4, Kernel::dot_f32, plain::floats::<4, false>),
     (4, Kernel::l2_f32, plain::floats::<4, true>),
     (2, Kernel::dot_f16, plain::floats::<2, false>),
     (2, Kernel::l2_f16, plain::floats::<2, true>),
+    (1, Kernel::dot_u8, plain::floats::<1, false>),
+    (1, Kernel::l2_u8, plain::floats::<1, true>),
 ];
 
 fn dims() -> impl Iterator<Item = usize> {
@@ -49,6 +51,7 @@ fn unaligned(numbers: impl Iterator<Item = f32>, width: usize) -> Vec<u8> {
     for number in numbers {
         match width {
             4 => bytes.extend(number.to_le_bytes()),
+            1 => bytes.push(number.abs() as u8),
             _ => bytes.extend(f16::from_f32(number).to_le_bytes()),
         }
     }
@@ -94,6 +97,29 @@ fn sums_of_fractions_are_close() {
                     let error_max = 1e-5 * expected.abs().max(dim as f32 / 3.0);
                     let error = (score - expected).abs();
                     assert!(error <= error_max, "{kernel:?}, dim {dim}, width {width}: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Goal: rows of bytes are compared by their numbers, 0 to 255, all of them.
+#[test]
+fn bytes_of_all_values_are_close() {
+    let mut random = Random(5);
+    for dim in dims() {
+        let query: Vec<f32> = (0..dim).map(|_| 300.0 * random.fraction()).collect();
+        let size: f64 = query.iter().map(|x| f64::from(x.abs()) * 255.0 + 255.0 * 255.0).sum();
+        let query = Numbers::new(&query);
+        for (_, kernel_fn, plain_fn) in &FLOATS[4..] {
+            let rows = random.bytes(9 * dim + 1);
+            let (mut expected, mut scores) = ([f32::NAN; 9], [f32::NAN; 9]);
+            plain_fn(&query, &rows[1..], &mut expected);
+            for kernel in Kernel::here() {
+                kernel_fn(kernel, &query, &rows[1..], &mut scores);
+                for (score, expected) in scores.iter().zip(&expected) {
+                    let error = f64::from(score - expected).abs();
+                    assert!(error <= 1e-6 * size, "{kernel:?}, dim {dim}: {error}");
                 }
             }
         }
