@@ -261,13 +261,13 @@ fn numbers_out_of_range_are_refused() {
 }
 
 /// A part on disk that is large enough for a walk to be chosen, and a small one on the heap.
-fn walked(metric: Metric) -> Db {
+fn walked(metric: Metric, graphs: Graphs) -> Db {
     let mut dice = Dice(0x3a1c);
     let schema = Schema::new()
         .space("text", DIM as u32, metric)
         .attr("half", AttrType::Int)
         .attr("rare", AttrType::Tag);
-    let options = Options::default().maintenance(Maintenance::Manual);
+    let options = Options::default().maintenance(Maintenance::Manual).graphs(graphs);
     let db = Db::create_in(Arc::new(io::Memory::new()), schema, options).unwrap();
     let put = |db: &Db, keys: std::ops::Range<u64>, dice: &mut Dice| {
         let mut batch = db.batch();
@@ -301,16 +301,17 @@ fn walked(metric: Metric) -> Db {
 /// measured.
 #[test]
 fn walks_find_what_scans_find() {
-    for metric in METRICS {
-        let db = walked(metric);
+    let styles = [Graphs::Fast, Graphs::Compact].into_iter();
+    for (graphs, metric) in styles.flat_map(|graphs| METRICS.map(|metric| (graphs, metric))) {
+        let db = walked(metric, graphs);
         let snapshot = db.snapshot();
         let report = snapshot.measure_recall("text", 40).effort(100).run().unwrap();
         assert!(report.scored > 0.0 && report.expanded > 0.0, "no walk: {report:?}");
-        assert!(report.recall > 0.9, "{metric:?} {report:?}");
+        assert!(report.recall > 0.9, "{graphs:?} {metric:?} {report:?}");
         let more = snapshot.measure_recall("text", 40).effort(2).run().unwrap();
         assert!(more.scored < report.scored, "{more:?} {report:?}");
         let aimed = snapshot.measure_recall("text", 40).recall(0.9).run().unwrap();
-        assert!(aimed.recall > 0.8, "{metric:?} {aimed:?}");
+        assert!(aimed.recall > 0.8, "{graphs:?} {metric:?} {aimed:?}");
 
         let seen = snapshot.select_keys((0..3000u64).map(Key::Id)).unwrap();
         let most = snapshot.select(&attr("half").at_most(700)).unwrap();
