@@ -6,6 +6,8 @@
 //! ```text
 //!   encode   checks a vector, and turns it into the bytes of a row and back
 //!   probe    a query prepared once: block of rows in, block of scores out
+//!   hop      one step of a walk: a row with codes of 32 neighbours
+//!   signs    one bit per number of a vector, for walks over links only
 //!   kernel   the loops under `probe`, by instruction set; each with its plain twin
 //! ```
 //!
