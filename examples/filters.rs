@@ -1,10 +1,11 @@
 //! Filtered search in the peer benchmark: twelve kinds of range filter, recall and speed.
 //!
-//! `filters DATA WORKDIR [--threads 2] [--efforts 16,32,64]`
+//! `filters DATA WORKDIR [--threads 2] [--efforts 16,32,64] [--only rand10,neg500]`
 //!
 //! DATA is a folder of the peer benchmark with base.npy, query.npy, attr.npy and meta.json, and with
 //! its filters taken apart: `python3 -m zipfile -e DATA/filters.npz DATA/filters`. The database stays
-//! in WORKDIR and is opened the next time. One thread searches, one query at a time.
+//! in WORKDIR and is opened the next time. One thread searches, one query at a time. `--only` names
+//! filters by kind and thousandths allowed.
 #![allow(clippy::disallowed_methods)] // The data of the benchmark are plain files.
 
 use bowerbird::*;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome<()> {
     let (mut plain, mut threads, mut efforts) = (Vec::new(), 2, EFFORTS.to_vec());
+    let mut only: Option<Vec<String>> = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -45,11 +47,17 @@ fn run() -> Outcome<()> {
                 let list = words.next().ok_or("--efforts needs numbers")?;
                 efforts = list.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
             }
+            "--only" => {
+                let list = words.next().ok_or("--only needs names")?;
+                only = Some(list.split(',').map(str::to_owned).collect());
+            }
             _ => plain.push(PathBuf::from(word)),
         }
     }
     let [data, workdir] = &plain[..] else {
-        return Err("usage: filters DATA WORKDIR [--threads N] [--efforts A,B,C]".into());
+        return Err(
+            "usage: filters DATA WORKDIR [--threads N] [--efforts A,B,C] [--only A,B,C]".into()
+        );
     };
     let db = database(data, workdir, threads)?;
     let queries = Table::read(&data.join("query.npy"))?;
@@ -60,7 +68,11 @@ fn run() -> Outcome<()> {
     );
     for kind in ["rand", "pos", "neg"] {
         for permille in [500, 100, 10, 1] {
-            let read = |end| Table::read(&data.join(format!("filters/{kind}{permille}_{end}.npy")));
+            let name = format!("{kind}{permille}");
+            if only.as_ref().is_some_and(|only| !only.contains(&name)) {
+                continue;
+            }
+            let read = |end| Table::read(&data.join(format!("filters/{name}_{end}.npy")));
             let (windows, truth) = (read("w")?, read("g")?);
             let attr = if kind == "rand" { "a0" } else { "a1" };
             let mut tried = Vec::new();
@@ -105,7 +117,14 @@ fn measure(
         Ok(snapshot.near("v", &query).filter(filter).limit(K).effort(effort).run()?)
     };
     let count = QUERIES.min(queries.rows).min(windows.rows);
-    ask(0)?;
+    // What a question reads was read before: the database has been in use for a while.
+    let start = Instant::now();
+    for at in 0..count {
+        ask(at)?;
+        if start.elapsed().as_secs_f64() > 3.0 {
+            break;
+        }
+    }
     let (mut share, mut seconds, mut done) = (0.0, 0.0, 0);
     for at in 0..count {
         let start = Instant::now();

@@ -8,7 +8,7 @@ use crate::{
     vector::probe::Probe,
 };
 use roaring::RoaringBitmap;
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// A prepared query in one space, and its weight in the sum.
 pub(crate) struct Query {
@@ -99,7 +99,7 @@ pub(crate) fn blended(
     let (mut block, mut sums, mut others) = (Vec::new(), Vec::new(), Vec::new());
     while blocks.next(&mut block) {
         for column in &columns {
-            column.keep_present(&mut block);
+            column.present.keep(&mut block);
         }
         if block.is_empty() {
             continue;
@@ -149,13 +149,13 @@ pub(crate) fn apart(
             scores.clear();
             scores.resize(block.len(), f32::NAN);
             let Some(column) = column else { continue };
-            if column.present.is_none() {
+            if column.present.0.is_none() {
                 scores.fill(0.0);
                 column.add(&block, scores)?;
                 continue;
             }
             here.clone_from(&block);
-            column.keep_present(&mut here);
+            column.present.keep(&mut here);
             if here.is_empty() {
                 continue;
             }
@@ -175,7 +175,7 @@ pub(crate) fn apart(
 }
 
 /// The rows to look at, a block at a time.
-struct Blocks<'a> {
+pub(super) struct Blocks<'a> {
     range: Range<u32>,
     rows: Left<'a>,
 }
@@ -188,7 +188,7 @@ enum Left<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    fn new(rows: Rows<'a>, range: Range<u32>) -> Blocks<'a> {
+    pub(super) fn new(rows: Rows<'a>, range: Range<u32>) -> Blocks<'a> {
         let rows = match rows {
             Rows::All => Left::All,
             Rows::Only(bitmap) => Left::Only(bitmap.range(range.clone())),
@@ -202,7 +202,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// Puts the next rows into `block`, perhaps none; `false` after the last.
-    fn next(&mut self, block: &mut Vec<u32>) -> bool {
+    pub(super) fn next(&mut self, block: &mut Vec<u32>) -> bool {
         block.clear();
         let start = self.range.start;
         let end = self.range.end.min(start.saturating_add(BLOCK_ROWS));
@@ -226,24 +226,17 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// One space of one segment with its query.
-struct Scorer<'a> {
-    query: &'a Query,
-    stored: Stored<'a>,
-    /// The rows that have a vector, if not all have.
-    present: Option<Vec<u32>>,
-    scores: Vec<f32>,
-}
+/// The rows that have a vector, ascending; `None` if all have.
+pub(super) struct Present(Option<Vec<u32>>);
 
-impl<'a> Scorer<'a> {
-    fn new(query: &'a Query, stored: Stored<'a>) -> Result<Scorer<'a>> {
-        let present = stored.row_list()?;
-        Ok(Scorer { query, stored, present, scores: Vec::new() })
+impl Present {
+    pub(super) fn of(stored: &Stored<'_>) -> Result<Present> {
+        stored.row_list().map(Present)
     }
 
-    /// Drops rows without a vector here.
-    fn keep_present(&self, rows: &mut Vec<u32>) {
-        let Some(present) = &self.present else { return };
+    /// Drops rows without a vector from ascending ones.
+    pub(super) fn keep(&self, rows: &mut Vec<u32>) {
+        let Some(present) = &self.0 else { return };
         let Some(first) = rows.first() else { return };
         let mut at = present.partition_point(|row| row < first);
         rows.retain(|row| {
@@ -254,17 +247,32 @@ impl<'a> Scorer<'a> {
         });
     }
 
+    /// Where the vectors of rows are that all have one.
+    pub(super) fn places<'r>(&self, rows: &'r [u32]) -> Cow<'r, [u32]> {
+        let Some(present) = &self.0 else { return Cow::Borrowed(rows) };
+        let place = |row: &u32| present.partition_point(|p| p < row) as u32;
+        Cow::Owned(rows.iter().map(place).collect())
+    }
+}
+
+/// One space of one segment with its query.
+struct Scorer<'a> {
+    query: &'a Query,
+    stored: Stored<'a>,
+    present: Present,
+    scores: Vec<f32>,
+}
+
+impl<'a> Scorer<'a> {
+    fn new(query: &'a Query, stored: Stored<'a>) -> Result<Scorer<'a>> {
+        let present = Present::of(&stored)?;
+        Ok(Scorer { query, stored, present, scores: Vec::new() })
+    }
+
     /// Adds the weighted scores of `rows`, which all have a vector, ascending.
     fn add(&mut self, rows: &[u32], sums: &mut [f32]) -> Result<()> {
-        let places;
-        let places = match &self.present {
-            None => rows,
-            Some(present) => {
-                let place = |row: &u32| present.partition_point(|p| p < row) as u32;
-                places = rows.iter().map(place).collect::<Vec<_>>();
-                &places
-            }
-        };
+        let places = self.present.places(rows);
+        let places = &places[..];
         if is_run(places) {
             return self.add_stretch(places, sums);
         }

@@ -14,13 +14,15 @@ use crate::{
     item::Value,
     key::Timestamp,
     schema::AttrType,
-    segment::{Segment, Strings, read_bitmap, type_number},
+    segment::{Segment, Strings, bits::Bits, read_bitmap, type_number},
 };
 use roaring::RoaringBitmap;
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 /// A row without a tag has this code.
 pub(crate) const NO_CODE: u32 = u32::MAX;
+/// To sort a row takes as long as to look at so many words of bits.
+const SORTED_FEW: usize = 8;
 
 impl Segment {
     /// The type an attribute has here, if any row has it.
@@ -329,11 +331,18 @@ impl Segment {
 
     /// The rows at some places of the order of the values, ascending.
     pub(super) fn rows_in_order(&self, sorted: &Section, range: Range<u32>) -> Result<Vec<u32>> {
-        let mut rows = sorted.column::<u32>(range.start.into()..range.end.into())?.to_vec();
-        rows.sort_unstable();
-        if rows.last() >= Some(&self.rows()) {
+        let rows = sorted.column::<u32>(range.start.into()..range.end.into())?;
+        if rows.iter().max() >= Some(&self.rows()) {
             return Err(sorted.corrupt(0, "a row that does not exist").into());
         }
+        // To go through all bits is less than to sort, unless rows are very few.
+        if rows.len() * SORTED_FEW > self.rows() as usize / 64 {
+            let mut bits = Bits::default();
+            rows.iter().for_each(|row| bits.insert(*row));
+            return Ok(bits.iter().collect());
+        }
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
         rows.dedup();
         Ok(rows)
     }

@@ -3,13 +3,14 @@
 use crate::{
     error::Result,
     filter::{Operand, Resolved},
-    format::Kind,
+    format::{Kind, section::Section},
     segment::Segment,
 };
+use std::ops::Range;
 
 /// Rows per allowed row from which on a list is made: a bitmap of one row in many takes longer to
 /// make and to read.
-const FEW: u64 = 16;
+const FEW: u64 = 8;
 
 impl Segment {
     /// The rows that a filter allows, ascending, dead ones among them; `None` if they may be many.
@@ -41,32 +42,39 @@ impl Segment {
     }
 
     fn few_of_one(&self, filter: &Resolved) -> Result<Option<Vec<u32>>> {
-        if self.estimate(filter)?.most * FEW > self.rows().into() {
-            return Ok(None);
-        }
         let listed = match filter {
-            Resolved::Is(attr, value) => self.list(*attr, Some(value), Some(value))?,
-            Resolved::Between(attr, low, high) => self.list(*attr, low.as_ref(), high.as_ref())?,
+            Resolved::Is(attr, value) => self.listed(*attr, Some(value), Some(value))?,
+            Resolved::Between(attr, low, high) => {
+                self.listed(*attr, low.as_ref(), high.as_ref())?
+            }
             _ => None,
         };
-        match listed {
-            Some(rows) => Ok(Some(rows)),
-            None => Ok(Some(self.allowed(filter)?.into_iter().collect())),
+        if let Some((section, range)) = listed {
+            let few = self.is_few(range.len() as u64);
+            return few.then(|| self.rows_in_order(section, range)).transpose();
+        }
+        match self.is_few(self.estimate(filter)?.most) {
+            true => Ok(Some(self.allowed(filter)?.into_iter().collect())),
+            false => Ok(None),
         }
     }
 
-    /// The rows between two bounds, of an attribute that has its rows in order.
-    fn list(
+    fn is_few(&self, rows: u64) -> bool {
+        rows * FEW <= self.rows().into()
+    }
+
+    /// Where the rows between two bounds are listed, of an attribute that has its rows in order.
+    fn listed(
         &self,
         attr: u16,
         low: Option<&Operand>,
         high: Option<&Operand>,
-    ) -> Result<Option<Vec<u32>>> {
+    ) -> Result<Option<(&Section, Range<u32>)>> {
         let range = match self.attr_type(attr) {
             Some((17..=19, count)) => self.numbers_range(attr, count, low, high)?,
             Some((22, count)) => self.texts_range(attr, count, low, high)?,
             _ => return Ok(None),
         };
-        self.rows_in_order(self.sections.need(Kind::SORTED, attr)?, range).map(Some)
+        Ok(Some((self.sections.need(Kind::SORTED, attr)?, range)))
     }
 }

@@ -136,8 +136,9 @@ macro_rules! setters {
 
         impl<'s> $type<'s> {
             /// How far graphs are walked, 1 to 10,000; 64 unless set. More finds more of what is
-            /// nearest, and takes longer in proportion. Where a part has no graph, or its rows are
-            /// scanned faster than walked, nothing is missed anyway.
+            /// nearest, and takes longer in proportion. Where few items are allowed, all of them are
+            /// looked at, and more effort compares more of them in full. Where a part has no graph,
+            /// or a handful is allowed, nothing is missed anyway.
             ///
             /// Of `effort`, `recall` and `exact` the last call counts.
             pub fn effort(mut self, effort: u32) -> Self {

@@ -9,6 +9,7 @@ use crate::{
         choose::{Choice, Task, choose},
         graph::{
             Graph,
+            skim::skim,
             walk::{Ask, Cost, walk},
         },
         scan::{self, Blend, Query},
@@ -96,10 +97,19 @@ pub(crate) struct Question<'a> {
 /// Rows per piece of work, when several threads share a scan.
 const PIECE_ROWS: u32 = 1 << 16;
 
+/// How the graph of a part is used.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    /// Every allowed row is looked at by its signs; the more effort, the more are compared.
+    Skim(u32),
+    /// Walked, with this effort.
+    Walk(u32),
+}
+
 /// Some work that one thread does.
 enum Piece<'a> {
     Scan(usize, Range<u32>),
-    Walk(usize, &'a Graph, u32),
+    Graph(usize, &'a Graph, Way),
 }
 
 /// What a piece found.
@@ -115,8 +125,8 @@ pub(crate) fn search(
 ) -> Result<(Vec<Hit>, Cost)> {
     let mut pieces = Vec::with_capacity(sieves.len());
     for (at, sieve) in sieves.iter().enumerate() {
-        if let Some((graph, effort)) = plan(snapshot, at, sieve, question)? {
-            pieces.push(Piece::Walk(at, graph, effort));
+        if let Some((graph, way)) = plan(snapshot, at, sieve, question)? {
+            pieces.push(Piece::Graph(at, graph, way));
             continue;
         }
         let count = snapshot.version.parts[at].segment.rows();
@@ -134,8 +144,8 @@ pub(crate) fn search(
             scan_piece(snapshot, *at, &sieves[*at], range.clone(), question, &mut top)?;
             Ok((at_part(*at, top), Cost::default()))
         }
-        Piece::Walk(at, graph, effort) => {
-            walk_part(snapshot, *at, &sieves[*at], (graph, *effort), question)
+        Piece::Graph(at, graph, way) => {
+            by_graph(snapshot, *at, &sieves[*at], (graph, *way), question)
         }
     };
     let (mut found, mut cost) = (Vec::new(), Cost::default());
@@ -155,13 +165,13 @@ pub(crate) fn at_part(at: usize, top: Top) -> Vec<(f32, Addr)> {
     top.into_sorted().into_iter().map(|(score, row)| (score, addr(row))).collect()
 }
 
-/// Whether to walk a graph of a part, and how far.
+/// Whether to use a graph of a part, and how.
 pub(crate) fn plan<'s>(
     snapshot: &'s Snapshot,
     at: usize,
     sieve: &Sieve<'_>,
     question: &Question<'_>,
-) -> Result<Option<(&'s Graph, u32)>> {
+) -> Result<Option<(&'s Graph, Way)>> {
     let (part, queries) = (&snapshot.version.parts[at], question.queries);
     let summed = question.blend == Blend::Sum && queries.len() != 1;
     let (false, None, Some(query)) = (summed, question.after, queries.first()) else {
@@ -181,18 +191,23 @@ pub(crate) fn plan<'s>(
         k: question.limit,
         effort,
     };
-    Ok((choose(&task) == Choice::Walk).then_some((graph, effort)))
+    Ok(match choose(&task) {
+        Choice::Scan => None,
+        Choice::Skim => Some((graph, Way::Skim(effort))),
+        Choice::Walk => Some((graph, Way::Walk(effort))),
+    })
 }
 
-/// The best rows of a part by a walk; as many as asked for, if as many are allowed.
-pub(crate) fn walk_part(
+/// The best rows of a part by its graph; as many as asked for, if as many are allowed.
+pub(crate) fn by_graph(
     snapshot: &Snapshot,
     at: usize,
     sieve: &Sieve<'_>,
-    (graph, effort): (&Graph, u32),
+    (graph, way): (&Graph, Way),
     question: &Question<'_>,
 ) -> Result<Finds> {
     let segment = &*snapshot.version.parts[at].segment;
+    let (Way::Skim(effort) | Way::Walk(effort)) = way;
     let estimate = sieve.estimate()?;
     let failed: Cell<Option<Error>> = Cell::new(None);
     let allows = |row| match sieve.allows(row) {
@@ -213,13 +228,16 @@ pub(crate) fn walk_part(
         effort,
     };
     let mut top = Top::new(question.limit);
-    let cost = walk(&ask, &mut top)?;
+    let cost = match way {
+        Way::Skim(_) => sieve.scan(|rows| skim(&ask, rows, &mut top))?,
+        Way::Walk(_) => walk(&ask, &mut top)?,
+    };
     if let Some(error) = failed.take() {
         return Err(error);
     }
     let found = at_part(at, top);
     if found.len() < question.limit {
-        // A walk may miss rows, but who asks for ten gets ten where there are ten.
+        // Rows may be missed, but who asks for ten gets ten where there are ten.
         let stored = segment.space(&question.queries[0].space)?.map_or(0, |s| s.count.into());
         if (found.len() as u64) < estimate.most.min(stored) {
             let mut top = Top::new(question.limit);

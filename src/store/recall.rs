@@ -58,9 +58,10 @@ pub struct RecallReport {
     pub searching: Duration,
     /// The time of the scans that they were compared with.
     pub scanning: Duration,
-    /// Items whose distance was computed on walks, per query; 0 if there was none.
+    /// Items whose distance was computed or estimated by graphs, per query; 0 if none was used.
     pub scored: f64,
-    /// Items whose neighbours were looked at on walks, per query.
+    /// Items whose neighbours were looked at on walks, per query; 0 if few were allowed, which are not
+    /// walked to.
     pub expanded: f64,
 }
 

@@ -188,7 +188,8 @@ impl<'a> Sieve<'a> {
             });
         };
         if let Some(rows) = segment.few(filter)? {
-            return Ok(Chosen::List(kept(&mut rows.into_iter())));
+            let all = self.is_plain() && self.part.dead.rows.is_empty();
+            return Ok(Chosen::List(if all { rows } else { kept(&mut rows.into_iter()) }));
         }
         let mut rows = segment.allowed(filter)?;
         rows -= &self.part.dead.rows;

@@ -88,15 +88,20 @@ fn largest(numbers: &[f32]) -> f32 {
 }
 
 impl Hops {
-    /// Prepares a query, in the memory of an earlier one.
-    pub(crate) fn prepare(&mut self, query: &[f32], layout: &Layout) {
-        let kernel = Kernel::best();
+    /// Prepares a query for own codes only, in the memory of an earlier one.
+    pub(crate) fn prepare_own(&mut self, query: &[f32]) {
         self.step = largest(query) / steps_max(query.len());
         // Limited, so that zero times it is zero: of numbers that small nothing is left.
         let per_step = self.step.recip().min(f32::MAX);
         self.steps.clear();
         self.steps.resize((query.len() + 16).next_multiple_of(64), 0);
-        self.norm = kernel.steps(query, per_step, &mut self.steps);
+        self.norm = Kernel::best().steps(query, per_step, &mut self.steps);
+    }
+
+    /// Prepares a query, in the memory of an earlier one.
+    pub(crate) fn prepare(&mut self, query: &[f32], layout: &Layout) {
+        self.prepare_own(query);
+        let kernel = Kernel::best();
         let coded = &query[..layout.coded];
         self.tables.resize(coded.len() * layout.bits / 4, [0; 16]);
         if layout.bits == 1 {

@@ -355,3 +355,51 @@ fn walks_find_what_scans_find() {
         assert!(some.len() == 50 && right >= 45, "{metric:?}: {right}");
     }
 }
+
+/// What share of a scan's answer is found.
+fn shared<'s>(near: &dyn Fn() -> Near<'s>) -> f64 {
+    let (some, exact) = (near().run().unwrap(), near().exact().run().unwrap());
+    assert_eq!(some.len(), exact.len());
+    some.iter().filter(|hit| exact.contains(hit)).count() as f64 / exact.len().max(1) as f64
+}
+
+/// Goal: where few rows are allowed, all are looked at by their signs, and nearly all that a scan finds is
+/// found, whatever the metric, the style of the graph, the number of vectors and what they weigh.
+/// Method: one row in a hundred, of rows some of which are dead and some without a vector; the report says
+/// that nothing was walked.
+#[test]
+fn few_rows_are_found_without_a_walk() {
+    let styles = [Graphs::Fast, Graphs::Compact].into_iter();
+    for (graphs, metric) in styles.flat_map(|graphs| METRICS.map(|metric| (graphs, metric))) {
+        let db = walked(metric, graphs);
+        let (snapshot, few) = (db.snapshot(), || attr("half").at_most(9));
+        let report = snapshot.measure_recall("text", 40).filter(few()).run().unwrap();
+        assert!(report.scored > 100.0 && report.expanded == 0.0, "a walk or a scan: {report:?}");
+        assert!(report.recall > 0.97, "{graphs:?} {metric:?} {report:?}");
+
+        let mut dice = Dice(11);
+        let queries: Vec<Vec<f32>> = (0..12).map(|_| vector(&mut dice)).collect();
+        let mut found = Vec::new();
+        // Weights of examples add up to a hundredth, or to a hundred.
+        for pair in queries.chunks(2) {
+            for weight in [0.005, 50.0] {
+                let likes: Vec<Like> =
+                    pair.iter().map(|v| Like::vector(v.clone(), weight)).collect();
+                let near = || snapshot.examples("text", &likes).limit(7);
+                found.push(shared(&|| near().filter(few())));
+                found.push(shared(&|| near().effort(200)));
+            }
+            found.push(shared(&|| snapshot.near_any("text", pair).filter(few()).limit(30)));
+            let seen = || (0..3000u64).map(Key::Id);
+            let near = || snapshot.near("text", &pair[0]).filter(few());
+            found.push(shared(&|| near().exclude(seen())));
+        }
+        let share = found.iter().sum::<f64>() / found.len() as f64;
+        assert!(share > 0.95, "{graphs:?} {metric:?}: {share} {found:?}");
+        // More than there are, and none.
+        let near = || snapshot.near("text", &queries[0]).filter(few() & attr("rare").is("yes"));
+        assert_eq!(near().limit(500).run().unwrap(), near().limit(500).exact().run().unwrap());
+        let none = snapshot.near("text", &queries[0]).filter(attr("half").at_least(1000));
+        assert_eq!(none.run().unwrap(), []);
+    }
+}

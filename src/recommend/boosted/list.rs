@@ -8,7 +8,7 @@ use crate::{
         scan::Blend,
     },
     store::{
-        nearest::{self, Question},
+        nearest::{self, Question, Way},
         sieve::Sieve,
     },
 };
@@ -101,11 +101,14 @@ impl List {
         let queries = &ask.sum.queries[near..=near];
         let (limit, blend) = (self.depth, Blend::Sum);
         let question = Question { queries, blend, limit, depth: ask.depth, after: None };
-        let Some((graph, effort)) = nearest::plan(ask.snapshot, at, sieve, &question)? else {
+        // Rows are few where they are skimmed: then they are scored, all of them.
+        let Some((graph, Way::Walk(effort))) = nearest::plan(ask.snapshot, at, sieve, &question)?
+        else {
             return Ok(None);
         };
         let effort = effort.max((limit as f64 * FARTHER) as u32);
-        let (found, _) = nearest::walk_part(ask.snapshot, at, sieve, (graph, effort), &question)?;
+        let way = (graph, Way::Walk(effort));
+        let (found, _) = nearest::by_graph(ask.snapshot, at, sieve, way, &question)?;
         let task = Task {
             rows: ask.snapshot.version.parts[at].segment.rows().into(),
             allowed: sieve.estimate()?.about,

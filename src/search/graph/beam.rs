@@ -5,7 +5,10 @@ use crate::{
     error::Result,
     vector::{
         hop::{DEGREE, Hops, Layout, NOBODY},
-        kernel::{Kernel, hop::Terms},
+        kernel::{
+            Kernel,
+            hop::{Terms, touch},
+        },
         signs::Signs,
     },
 };
@@ -18,8 +21,13 @@ const STARTS: usize = 4;
 pub(crate) trait Rows {
     /// The row of a node.
     fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_>;
+    /// The same, unchecked and only if it is in memory or mapped: good for nothing but asking for it.
+    fn peek(&self, node: u32) -> Option<&[u8]>;
     /// Asks for a row to be brought nearer, if it can be.
-    fn touch(&self, node: u32);
+    #[inline]
+    fn touch(&self, node: u32) {
+        self.peek(node).into_iter().for_each(touch);
+    }
     /// Rows that belong to no node: their neighbours are where walks begin.
     fn doors(&self) -> &[u8];
 }
@@ -80,7 +88,7 @@ pub(crate) struct Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Beam {
     pub(crate) queries: Vec<Hops>,
-    /// The same for graphs of links only.
+    /// The same for signs.
     pub(crate) signs: Vec<Signs>,
     pub(super) pool: Pool,
     pub(super) seen: Marks,
@@ -88,6 +96,8 @@ pub(crate) struct Beam {
     pub(crate) nearest: Vec<(f32, u32)>,
     /// Every node that was expanded, with its own distance: what a build chooses links among.
     pub(crate) trail: Vec<(f32, u32)>,
+    /// Rows that are looked at without a walk: how near each may be, and where its vector is.
+    pub(super) offers: Vec<(f32, u32)>,
 }
 
 impl Measure {

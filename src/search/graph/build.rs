@@ -41,7 +41,7 @@ pub(crate) struct Built {
     grown: Grow,
     /// A checksum of each stored vector.
     vector_sums: Vec<u32>,
-    /// The signs of each node, if the graph is compact.
+    /// The signs of each node.
     signs: AlignedBytes,
 }
 
@@ -85,18 +85,16 @@ pub(crate) fn build(
     let mut turned = vec![0f32; layout.padded];
     let mut moved = vec![0f32; center.len()];
     let mut vector_sums = Vec::with_capacity(count as usize);
-    let sign_bytes = signs_stride(plan.style, &layout);
+    let sign_bytes = signs::stride(layout.padded);
     let mut signs = AlignedBytes::zeroed(count as usize * sign_bytes);
-    let mut codes = signs.chunks_exact_mut(sign_bytes.max(1));
+    let mut codes = signs.chunks_exact_mut(sign_bytes);
     each_vector(plan, &mut |bytes, vector| {
-        let Some(own) = rest.next() else { return };
+        let (Some(own), Some(signs)) = (rest.next(), codes.next()) else { return };
         vector_sums.extend(sums_of(bytes, bytes.len()));
         moved.iter_mut().zip(vector).zip(&center).for_each(|((to, x), c)| *to = x - c);
         rotation.apply(&moved, &mut turned);
         code(&turned, own);
-        if let Some(code) = codes.next() {
-            signs::encode(&turned, code);
-        }
+        signs::encode(&turned, signs);
     })?;
     let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
     grown.grow(plan.seed.as_deref(), DOORS, (keep, progress))?;
@@ -124,10 +122,9 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
     let half = (padded / 2).next_multiple_of(16);
     let choices = [(padded, bits), (padded, 1), (half, 1), ((half / 2).next_multiple_of(16), 1)];
     let richest = if padded >= HALF_CODED_DIM_MIN { 2 } else { 0 };
-    let signs = |layout: &Layout| signs_stride(plan.style, layout);
-    let needs = |layout: &Layout| {
-        u64::from(count) * (layout.stride + layout.own + signs(layout) + 64) as u64
-    };
+    let signs = signs::stride(padded);
+    let needs =
+        |layout: &Layout| u64::from(count) * (layout.stride + layout.own + signs + 64) as u64;
     let layouts = choices.map(|(coded, bits)| Layout::new(padded, coded, bits));
     let found = layouts.into_iter().skip(richest).find(|layout| needs(layout) <= plan.memory_bytes);
     found.ok_or_else(|| {
@@ -139,11 +136,6 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
         );
         Error::invalid("memory_limit_bytes", why)
     })
-}
-
-/// Bytes of the signs of a node.
-fn signs_stride(style: Style, layout: &Layout) -> usize {
-    if style == Style::Compact { signs::stride(layout.padded) } else { 0 }
 }
 
 /// Every vector of the space, by place.
@@ -217,9 +209,7 @@ impl Built {
         }
         sink.section(Kind::GRAPH_ROW_SUMS, 0, raw(&row_sums))?;
         sink.section(Kind::GRAPH_VECTOR_SUMS, 0, raw(&self.vector_sums))?;
-        if self.meta.compact {
-            sink.section(Kind::GRAPH_SIGNS, 0, &self.signs)?;
-        }
+        sink.section(Kind::GRAPH_SIGNS, 0, &self.signs)?;
         Ok(())
     }
 }

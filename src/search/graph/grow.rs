@@ -7,7 +7,6 @@ use crate::{
     progress::Progress,
     vector::{
         hop::{DEGREE, Hops, Layout, NOBODY},
-        kernel::hop::touch,
         rotate::splitmix,
     },
 };
@@ -58,9 +57,9 @@ impl Rows for Flat<'_> {
     }
 
     #[inline]
-    fn touch(&self, node: u32) {
+    fn peek(&self, node: u32) -> Option<&[u8]> {
         let from = node as usize * self.stride;
-        touch(&self.rows[from..from + self.stride]);
+        Some(&self.rows[from..from + self.stride])
     }
 
     fn doors(&self) -> &[u8] {

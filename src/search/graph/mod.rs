@@ -6,6 +6,7 @@
 //! | `course`, `seed` | in which steps, and from what links: an older graph's, or those of a build cut short |
 //! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
 //! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
+//! | `codes`, `skim` | the same without a walk, where few rows are allowed: all are looked at by a bit per number |
 //! | `sums` | what was read of a file is whole, row by row |
 //! | `effort` | how far an effort goes, and what share of the nearest it found when that was tried |
 //!
@@ -20,6 +21,7 @@
 
 pub(crate) mod beam;
 pub(crate) mod build;
+mod codes;
 pub(crate) mod course;
 pub(crate) mod effort;
 mod encode;
@@ -28,6 +30,7 @@ mod links;
 mod pool;
 mod prune;
 pub(crate) mod seed;
+pub(crate) mod skim;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -99,9 +102,9 @@ pub(crate) struct Graph {
     rows: Sums,
     vectors: Sums,
     beams: Mutex<Vec<Beam>>,
-    /// How often it was walked: what is walked often is worth a copy on large pages.
+    /// How often it was searched: what is read often is worth a copy on large pages.
     walks: AtomicU64,
-    hot: OnceLock<Hot>,
+    hot: OnceLock<Vec<(Kind, Hot)>>,
 }
 
 /// Most numbers of a vector that a graph can have: sums of codes fit 16 bits.
@@ -143,9 +146,6 @@ impl Graph {
             (Kind::GRAPH_VECTOR_SUMS, u64::from(meta.nodes) * 4),
             (Kind::GRAPH_SIGNS, u64::from(meta.nodes) * signs::stride(padded) as u64),
         ] {
-            if kind == Kind::GRAPH_SIGNS && !meta.compact {
-                continue;
-            }
             let section = sections.need(kind, 0)?;
             if section.len != bytes {
                 let damage = section.corrupt(0, "length").expected(bytes);
@@ -194,38 +194,52 @@ impl Graph {
         effort::recall_at(&self.meta.trials, effort)
     }
 
-    /// What is read most: rows, or signs where rows are links only.
-    fn busiest(&self) -> Kind {
-        if self.meta.compact { Kind::GRAPH_SIGNS } else { Kind::GRAPH_NODES }
+    /// What is read most: signs, and rows where these are more than links.
+    fn busiest(&self) -> &'static [Kind] {
+        match self.meta.compact {
+            true => &[Kind::GRAPH_SIGNS],
+            false => &[Kind::GRAPH_SIGNS, Kind::GRAPH_NODES],
+        }
     }
 
-    /// Bytes of memory that a copy of what is read most takes, or would take.
+    /// Bytes of memory that copies of what is read most take, or would take.
     pub(crate) fn hot_bytes(&self) -> u64 {
-        self.sections.get(self.busiest(), 0).map_or(0, |nodes| nodes.len)
+        let sections = self.busiest().iter().filter_map(|kind| self.sections.get(*kind, 0));
+        sections.map(|section| section.len).sum()
     }
 
-    /// Whether there is such a copy.
+    /// Whether there are such copies.
     pub(crate) fn is_hot(&self) -> bool {
         self.hot.get().is_some()
     }
 
-    /// Whether it is walked often enough for a copy to pay.
+    /// Whether it is walked often enough for copies to pay.
     pub(crate) fn is_busy(&self) -> bool {
         self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
     }
 
     /// Copies what is read most into memory on large pages; `go_on` is asked now and then.
     pub(crate) fn heat(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let nodes = self.sections.need(self.busiest(), 0)?;
-        let (mut hot, mut at) = (Hot::zeroed(nodes.len as usize)?, 0);
-        for piece in hot.chunks_mut(PIECE_BYTES) {
-            go_on()?;
-            piece.copy_from_slice(&nodes.read(at..at + piece.len() as u64)?);
-            at += piece.len() as u64;
+        let mut copies = Vec::new();
+        for kind in self.busiest() {
+            let section = self.sections.need(*kind, 0)?;
+            let (mut hot, mut at) = (Hot::zeroed(section.len as usize)?, 0);
+            for piece in hot.chunks_mut(PIECE_BYTES) {
+                go_on()?;
+                piece.copy_from_slice(&section.read(at..at + piece.len() as u64)?);
+                at += piece.len() as u64;
+            }
+            copies.push((*kind, hot));
         }
         // Another thread may have been first, with the same bytes.
-        let _ = self.hot.set(hot);
+        let _ = self.hot.set(copies);
         Ok(())
+    }
+
+    /// The copy of a section in memory.
+    #[inline]
+    fn hot(&self, kind: Kind) -> Option<&[u8]> {
+        self.hot.get()?.iter().find(|copy| copy.0 == kind).map(|copy| &copy.1[..])
     }
 
     /// The effort that found a share of the nearest when it was tried, or the largest tried.
@@ -278,7 +292,7 @@ fn by_distance(space: &Space) -> bool {
 /// Names what a graph of this space and style is made by; it changes when the content would.
 pub(crate) fn recipe(space: &Space, style: Style) -> String {
     let style = match style {
-        Style::Fast => "2 fast",
+        Style::Fast => "3 fast",
         Style::Compact => "3 compact",
     };
     format!("graph/{style} {} {:?} {:?}", space.dim, space.metric, space.encoding)

@@ -64,7 +64,7 @@ impl Grow {
     ) -> Result<()> {
         self.look_for(hand, node);
         hand.beam.signs.resize_with(1, Signs::default);
-        hand.beam.signs[0].prepare(&hand.number);
+        hand.beam.signs[0].prepare(&hand.number, links::DOUBT);
         let query = hand.beam.queries[0].clone();
         let nodes = Grown { grow: self, signs, query: &query };
         links::walk(&nodes, &mut hand.beam, (&self.measure, self.nodes), aim, None)?;

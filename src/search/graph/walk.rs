@@ -4,6 +4,7 @@ pub(crate) use super::beam::Cost;
 use super::{
     Graph,
     beam::{Beam, Rows},
+    codes::Codes,
     effort::{self, Reach},
     grow::Flat,
     links,
@@ -11,14 +12,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    format::{
-        Kind,
-        envelope::Sections,
-        section::{Section, Slice},
-    },
+    format::{Kind, envelope::Sections, section::Section},
     search::{scan::Query, top::Top},
-    segment::{Segment, Stored, numbers},
-    vector::{hop::Hops, kernel::hop::touch, signs::Signs},
+    segment::{Segment, Stored},
+    vector::{hop::Hops, signs::Signs},
 };
 use std::{ops::Deref, sync::atomic::Ordering};
 
@@ -56,11 +53,9 @@ impl Rows for Filed<'_> {
     }
 
     #[inline]
-    fn touch(&self, node: u32) {
+    fn peek(&self, node: u32) -> Option<&[u8]> {
         let from = u64::from(node) * self.stride;
-        if let Some(row) = self.nodes.peek(from..from + self.stride) {
-            touch(row);
-        }
+        self.nodes.peek(from..from + self.stride)
     }
 
     fn doors(&self) -> &[u8] {
@@ -86,9 +81,11 @@ pub(crate) fn walk(ask: &Ask<'_>, top: &mut Top) -> Result<Cost> {
     offered
 }
 
-/// Walks; the nearest nodes are in the beam.
-fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
+/// Puts the queries into the beam: for a walk, or to look at rows by their signs. These take rows for nearer
+/// by `doubt`.
+pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, f32)) {
     let graph = ask.graph;
+    graph.walks.fetch_add(1, Ordering::Relaxed);
     beam.queries.resize_with(ask.queries.len(), Hops::default);
     beam.signs.resize_with(ask.queries.len(), Signs::default);
     let mut turned = vec![0f32; graph.rotation.padded()];
@@ -98,11 +95,20 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         let numbers = query.probe.numbers().iter().zip(&graph.center);
         moved.iter_mut().zip(numbers).for_each(|(to, (x, c))| *to = x - c);
         graph.rotation.apply(&moved, &mut turned);
-        hops.prepare(&turned, &graph.measure.layout);
-        if graph.meta.compact {
-            signs.prepare(&turned);
+        match walks {
+            true => hops.prepare(&turned, &graph.measure.layout),
+            false => hops.prepare_own(&turned),
+        }
+        if graph.meta.compact || !walks {
+            signs.prepare(&turned, doubt);
         }
     }
+}
+
+/// Walks; the nearest nodes are in the beam.
+fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
+    let graph = ask.graph;
+    prepare(ask, beam, (true, links::DOUBT));
     let aim = Reach::of(ask.effort, ask.k).aim(ask.share, graph.measure.l2);
     let whole = stored.is_whole();
     let allowed = |place: u32| match (ask.allowed, whole) {
@@ -116,16 +122,13 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         None => None,
     };
     let count = graph.meta.nodes;
-    graph.walks.fetch_add(1, Ordering::Relaxed);
     if graph.meta.compact {
-        let (rows, queries) = (graph.filed()?, ask.queries);
-        let signs = graph.sections.need(Kind::GRAPH_SIGNS, 0)?;
-        let hot = graph.hot.get().map(|hot| &hot[..]);
-        let near = links::Near { graph, rows, signs, hot, stored, queries };
+        let (rows, codes) = (graph.filed()?, Codes::of(graph)?);
+        let near = links::Near { graph, rows, codes, stored, queries: ask.queries };
         return links::walk(&near, beam, (&graph.measure, count), aim, allowed);
     }
     let (stride, doors) = (graph.measure.layout.stride, &graph.doors[..]);
-    if let Some(hot) = graph.hot.get() {
+    if let Some(hot) = graph.hot(Kind::GRAPH_NODES) {
         let rows = Flat { rows: hot, doors, stride };
         return beam.walk(&rows, (&graph.measure, count), aim, allowed);
     }
@@ -133,7 +136,7 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
 }
 
 /// Scores the nearest nodes as a scan does, from the stored vectors.
-fn rescore(
+pub(super) fn rescore(
     ask: &Ask<'_>,
     stored: &Stored<'_>,
     nearest: &[(f32, u32)],
@@ -143,32 +146,28 @@ fn rescore(
         stored.touch(place);
     }
     for &(_, place) in nearest {
-        let score = score(ask.graph, ask.queries, stored, place)?;
+        let weigh = |query: &Query, score| query.weight * score;
+        let score = best(ask.graph, ask.queries, stored, place, weigh)?;
         top.push(score, stored.row(place)?);
     }
     Ok(())
 }
 
-/// The best score of a stored vector over the queries.
-pub(super) fn score(
+/// The best score of a stored vector over the queries, by what `weigh` makes of each.
+pub(super) fn best(
     graph: &Graph,
     queries: &[Query],
     stored: &Stored<'_>,
     place: u32,
+    weigh: impl Fn(&Query, f32) -> f32,
 ) -> Result<f32> {
     let bytes = graph.vector(stored, place)?;
-    let scale: Slice<'_>;
-    let scales = match stored.scales {
-        Some(section) => {
-            scale = section.read(u64::from(place) * 4..u64::from(place) * 4 + 4)?;
-            numbers::<f32>(section, &scale)?
-        }
-        None => &[],
-    };
+    let scale = stored.scales.map(|section| section.get::<f32>(place.into())).transpose()?;
+    let scales = scale.as_slice();
     let (mut best, mut one) = (f32::MIN, [0f32]);
     for query in queries {
         query.probe.scores(&bytes, scales, &mut one);
-        best = best.max(query.weight * one[0]);
+        best = best.max(weigh(query, one[0]));
     }
     // Weights may take a finite score beyond what an f32 holds; results stay finite (V8).
     Ok(best.clamp(f32::MIN, f32::MAX))

@@ -47,15 +47,23 @@ impl Kernel {
         }, neon hop_neon::own(query.steps(), own), own_plain(query.steps(), own))
     }
 
-    /// The sum of those steps of a query whose bits are set. There are as many bits as numbers, eight to a
-    /// byte, and steps for a whole number of 64 of them.
+    /// Of each code, the sum of those steps of a query whose bits are set. A code is the first `bytes` of
+    /// every `stride`, and has as many bits as there are numbers, eight to a byte; there are steps for a
+    /// whole number of 64 of them.
     #[inline]
-    pub(crate) fn signs(self, steps: &[i8], code: &[u8]) -> i32 {
-        assert!(steps.len() == (8 * code.len()).next_multiple_of(64), "a step for every bit");
+    pub(crate) fn signs(
+        self,
+        steps: &[i8],
+        codes: &[u8],
+        (stride, bytes): (usize, usize),
+        out: &mut [i32],
+    ) {
+        assert!(steps.len() == (8 * bytes).next_multiple_of(64), "a step for every bit");
+        assert!(bytes <= stride && codes.len() == stride * out.len(), "a sum for every code");
         dispatch!(self.0, {
-            Avx512 => hop512::signs(steps, code),
-            Avx2 => hop2::signs(steps, code),
-        }, signs_plain(steps, code))
+            Avx512 => hop512::signs(steps, codes, (stride, bytes), out),
+            Avx2 => hop2::signs(steps, codes, (stride, bytes), out),
+        }, signs_plain(steps, codes, (stride, bytes), out))
     }
 
     /// Estimates for the neighbours of a row; bit `n` of the answer is set if the estimate of
@@ -149,12 +157,18 @@ pub(crate) fn nibble(n: usize) -> (usize, u32) {
     (if m < 8 { 2 * m } else { 2 * (m - 8) + 1 }, if n < 16 { 0 } else { 4 })
 }
 
-pub(super) fn signs_plain(steps: &[i8], code: &[u8]) -> i32 {
-    let eights = steps.as_chunks::<8>().0.iter().zip(code);
+pub(super) fn signs_plain(
+    steps: &[i8],
+    codes: &[u8],
+    (stride, bytes): (usize, usize),
+    out: &mut [i32],
+) {
     let sum = |(eight, bits): (&[i8; 8], &u8)| {
         (0..8).map(|at| i32::from(eight[at]) * i32::from(bits >> at & 1)).sum::<i32>()
     };
-    eights.map(sum).sum()
+    for (code, out) in codes.chunks(stride).zip(out) {
+        *out = steps.as_chunks::<8>().0.iter().zip(&code[..bytes]).map(sum).sum();
+    }
 }
 
 pub(super) fn own_plain(steps: &[i16], own: &[u8]) -> i32 {

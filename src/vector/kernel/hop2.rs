@@ -26,9 +26,17 @@ pub(super) fn own(steps: &[i16], own: &[u8]) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
 }
 
-/// Sums of pairs fit 16 bits for 128 rounds: of 4,096 numbers, there are 128, of bits set or not.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn signs(steps: &[i8], code: &[u8]) -> i32 {
+pub(super) fn signs(steps: &[i8], codes: &[u8], (stride, bytes): (usize, usize), out: &mut [i32]) {
+    for (code, out) in codes.chunks(stride).zip(out) {
+        *out = sign_sum(steps, &code[..bytes]);
+    }
+}
+
+/// Sums of pairs fit 16 bits for 128 rounds: of 4,096 numbers, there are 128, of bits set or not.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn sign_sum(steps: &[i8], code: &[u8]) -> i32 {
     // Byte `n` of a lane gets the byte of the code that has its bit, and looks at that bit.
     let spread = _mm256_setr_epi8(
         0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3,

@@ -20,9 +20,35 @@ pub(super) fn own(steps: &[i16], own: &[u8]) -> i32 {
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
 
-/// Sums of pairs fit 16 bits for 128 rounds: of 4,096 numbers, there are 64.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
-pub(super) fn signs(steps: &[i8], code: &[u8]) -> i32 {
+pub(super) fn signs(steps: &[i8], codes: &[u8], (stride, bytes): (usize, usize), out: &mut [i32]) {
+    for (codes, out) in codes.chunks(4 * stride).zip(out.chunks_mut(4)) {
+        // Four at a time: sixteen sums of each become one for all of them together.
+        let sums = |n: usize| match codes.get(n * stride..) {
+            Some(code) if n < out.len() => sign_sums(steps, &code[..bytes]),
+            _ => _mm512_setzero_si512(),
+        };
+        let two = |a, b| {
+            let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+            _mm512_add_epi32(low, high)
+        };
+        let (ab, cd) = (two(sums(0), sums(1)), two(sums(2), sums(3)));
+        let all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+        let (low, high) = (_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64::<1>(all));
+        let half = _mm256_add_epi32(low, high);
+        let (low, high) = (_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
+        let mut four = [0; 4];
+        // SAFETY: the reference is to the 16 bytes that are written, and any alignment will do.
+        unsafe { _mm_storeu_si128(four.as_mut_ptr().cast(), _mm_add_epi32(low, high)) };
+        out.copy_from_slice(&four[..out.len()]);
+    }
+}
+
+/// Sixteen parts of the sum over the signs of one code. Sums of pairs fit 16 bits for 128 rounds: of 4,096
+/// numbers, there are 64.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
+fn sign_sums(steps: &[i8], code: &[u8]) -> __m512i {
     let ones = _mm512_set1_epi8(1);
     let mut sums = _mm512_setzero_si512();
     let (words, rest) = code.as_chunks::<8>();
@@ -40,7 +66,7 @@ pub(super) fn signs(steps: &[i8], code: &[u8]) -> i32 {
         word[..rest.len()].copy_from_slice(rest);
         add(steps, u64::from_le_bytes(word));
     }
-    _mm512_reduce_add_epi32(_mm512_madd_epi16(sums, _mm512_set1_epi16(1)))
+    _mm512_madd_epi16(sums, _mm512_set1_epi16(1))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]

@@ -70,10 +70,20 @@ fn sums_over_signs_are_exact() {
         let ends = [vec![127; whole], vec![-127; whole]];
         let random = bytes(len as u64, whole).iter().map(|b| b.cast_signed().max(-127)).collect();
         for steps in ends.into_iter().chain([random]) {
-            for code in [bytes(len as u64 + 1, len / 8), vec![0; len / 8], vec![255; len / 8]] {
-                let plain = signs_plain(&steps, &code);
+            // Some codes end to end, with a little between them.
+            let (size, stride) = (len / 8, len / 8 + 3);
+            let random = bytes(len as u64 + 1, 7 * stride);
+            for codes in [random, vec![0; stride], vec![255; 6 * stride]] {
+                let (mut plain, count) = (Vec::new(), codes.len() / stride);
+                for code in codes.chunks(stride) {
+                    let mut one = [0];
+                    signs_plain(&steps, code, (stride, size), &mut one);
+                    plain.extend(one);
+                }
                 for kernel in Kernel::here() {
-                    assert_eq!(kernel.signs(&steps, &code), plain, "{kernel:?} {len}");
+                    let mut found = vec![7; count];
+                    kernel.signs(&steps, &codes, (stride, size), &mut found);
+                    assert_eq!(found, plain, "{kernel:?} {len}");
                 }
             }
         }
