@@ -151,7 +151,14 @@ pub(super) fn code(x: f32, scale: f32) -> i8 {
     if scale == 0.0 {
         return 0;
     }
-    (x / scale).round().clamp(-CODE_MAX, CODE_MAX) as i8
+    rounded((x / scale).clamp(-CODE_MAX, CODE_MAX)) as i8
+}
+
+/// The nearest whole number, of two as near the one farther from zero: `round`, of numbers so small that
+/// it need not call a function for each, as it does where processors may be old.
+pub(super) fn rounded(x: f32) -> i32 {
+    const BELOW_HALF: f32 = 0.5f32.next_down();
+    (x + BELOW_HALF.copysign(x)) as i32
 }
 
 #[cfg(test)]
@@ -178,6 +185,17 @@ mod tests {
         let mut out = Vec::new();
         decode(space, &row, scale, &mut out);
         out
+    }
+
+    #[test]
+    fn numbers_are_rounded_as_round_does() {
+        for whole in -127..=127 {
+            for part in [0.0, 0.25, 0.5f32.next_down(), 0.5, 0.5f32.next_up(), 0.75, f32::EPSILON] {
+                for x in [whole as f32 + part, whole as f32 - part] {
+                    assert_eq!(rounded(x), x.round() as i32, "{x}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Coded {
         let rest = |(&x, &hi): (&f32, &i8)| f64::from(x) - coarse * f64::from(hi);
         // A query too small to have codes at all has no fine ones either; 0 / 0 would be one.
         let lo = |rest: f64| {
-            if fine == 0.0 { 0 } else { (rest / fine).round() as i8 }
+            if fine == 0.0 { 0 } else { encode::rounded((rest / fine) as f32) as i8 }
         };
         let lo: Vec<i8> = numbers.iter().zip(&hi).map(rest).map(lo).collect();
         let number = |(&hi, &lo): (&i8, &i8)| coarse * f64::from(hi) + fine * f64::from(lo);
