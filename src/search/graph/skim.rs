@@ -105,11 +105,11 @@ fn compare(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<()> {
     if let Some(hot) = graph.hot(Kind::GRAPH_NODES) {
         let rows = Flat { rows: hot, doors, stride: layout.stride };
         let touch = |node| rows.peek(node).into_iter().for_each(begin);
-        return sift(offers, (width, nearest), touch, |node| Ok(own(&*rows.row(node)?)));
+        return sift(offers, (width, nearest), touch, |node| Ok(own(&rows.row(node)?)));
     }
     let rows = graph.filed()?;
     let touch = |node| rows.peek(node).into_iter().for_each(begin);
-    sift(offers, (width, nearest), touch, |node| Ok(own(&*rows.row(node)?)))
+    sift(offers, (width, nearest), touch, |node| Ok(own(&rows.row(node)?)))
 }
 
 /// Keeps the nearest `width` of what is offered. Those that may be nearest are compared first, and then

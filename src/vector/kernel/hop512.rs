@@ -37,9 +37,9 @@ pub(super) fn signs(steps: &[i8], codes: &[u8], (stride, bytes): (usize, usize),
         let (low, high) = (_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64::<1>(all));
         let half = _mm256_add_epi32(low, high);
         let (low, high) = (_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
-        let mut four = [0; 4];
+        let (mut four, sums) = ([0; 4], _mm_add_epi32(low, high));
         // SAFETY: the reference is to the 16 bytes that are written, and any alignment will do.
-        unsafe { _mm_storeu_si128(four.as_mut_ptr().cast(), _mm_add_epi32(low, high)) };
+        unsafe { _mm_storeu_si128(four.as_mut_ptr().cast(), sums) };
         out.copy_from_slice(&four[..out.len()]);
     }
 }
