@@ -101,7 +101,7 @@ pub enum Graphs {
     #[default]
     Fast,
     /// Links, and one bit per number of each vector, for which neighbours are worth a look: some 200 bytes
-    /// for a vector of 384 numbers, whatever it is stored as; a third to half of the speed.
+    /// for a vector of 384 numbers, whatever it is stored as; half to two thirds of the speed.
     Compact,
     /// None: every search scans, and is exact.
     Off,

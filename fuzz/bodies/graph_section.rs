@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// GRAPH_META, GRAPH_CENTER, GRAPH_DOORS, GRAPH_NODES, and GRAPH_SIGNS of compact graphs.
+/// GRAPH_META, GRAPH_NODES, GRAPH_DOORS, GRAPH_CENTER and GRAPH_SIGNS.
 pub const META: u16 = 73;
 pub const NODES: u16 = 74;
 pub const DOORS: u16 = 75;
@@ -176,7 +176,6 @@ pub fn run(data: &[u8]) {
 
 fn change(envelope: &mut Envelope, choices: &mut Choices<'_>) {
     let kind = [META, CENTER, DOORS, NODES, SIGNS][choices.below(5)];
-    let kind = if envelope.section(kind).is_some() { kind } else { NODES };
     let Some(section) = envelope.section(kind) else { return };
     let mut at = (choices.below(1 << 16) * section.len()) >> 16;
     let how = choices.byte();
