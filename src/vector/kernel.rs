@@ -59,6 +59,11 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
+/// With fewer rows in a call, what lies behind them is most likely of no use: rows here and there are
+/// asked for by those who know which come next.
+#[cfg(target_arch = "x86_64")]
+const MANY_ROWS: usize = 16;
+
 /// A query of `f32`, followed by zeros up to a whole number of the widest registers.
 pub(crate) struct Numbers {
     dim: usize,

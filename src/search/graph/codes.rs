@@ -23,12 +23,12 @@ impl<'a> Codes<'a> {
         Ok(Codes { section, hot, stride: signs::stride(graph.rotation.padded()) })
     }
 
-    /// Appends the signs of a node.
+    /// Appends the signs of a node; an error if there is no such node.
     #[inline]
     pub(super) fn append(&self, node: u32, codes: &mut Vec<u8>) -> Result<()> {
         let from = node as usize * self.stride;
         let ready = match self.hot {
-            Some(hot) => Some(&hot[from..][..self.stride]),
+            Some(hot) => hot.get(from..from + self.stride),
             None => self.section.ready(from as u64, self.stride as u64),
         };
         match ready {
@@ -45,12 +45,10 @@ impl<'a> Codes<'a> {
     #[inline]
     pub(super) fn touch(&self, node: u32) {
         let from = node as usize * self.stride;
-        match self.hot {
-            Some(hot) => touch(&hot[from..][..self.stride]),
-            None => {
-                let range = from as u64..(from + self.stride) as u64;
-                self.section.peek(range).into_iter().for_each(touch);
-            }
-        }
+        let bytes = match self.hot {
+            Some(hot) => hot.get(from..from + self.stride),
+            None => self.section.peek(from as u64..(from + self.stride) as u64),
+        };
+        bytes.into_iter().for_each(touch);
     }
 }

@@ -4,7 +4,7 @@
 //! Built as those for AVX-512 are; see there for why.
 #![allow(unsafe_code)] // Loads through pointers, which these intrinsics require.
 
-use super::{Codes, Numbers, Sums, avx512::MANY_ROWS};
+use super::{Codes, MANY_ROWS, Numbers, Sums};
 use std::arch::x86_64::*;
 
 /// How far ahead of the loads to ask for memory, as for AVX-512.

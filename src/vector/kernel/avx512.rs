@@ -6,14 +6,11 @@
 //! the first of four, so every row is added up in the same order.
 #![allow(unsafe_code)] // Loads through pointers, which these intrinsics require.
 
-use super::{Codes, Numbers, Sums};
+use super::{Codes, MANY_ROWS, Numbers, Sums};
 use std::arch::x86_64::*;
 
 /// How far ahead of the loads to ask for memory: the processor foresees less, and not past a page.
 const AHEAD_BYTES: usize = 8192;
-/// With fewer rows in a call, what lies behind them is most likely of no use: rows here and there are
-/// asked for by those who know which come next.
-pub(super) const MANY_ROWS: usize = 16;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c")]
 pub(super) fn f32_dot(query: &Numbers, rows: &[u8], out: &mut [f32]) {
