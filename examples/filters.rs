@@ -59,6 +59,16 @@ fn run() -> Outcome<()> {
             "usage: filters DATA WORKDIR [--threads N] [--efforts A,B,C] [--only A,B,C]".into()
         );
     };
+    let kinds = ["rand", "pos", "neg"];
+    let all: Vec<(&str, u32)> =
+        kinds.iter().flat_map(|kind| [500, 100, 10, 1].map(|permille| (*kind, permille))).collect();
+    let name = |(kind, permille): (&str, u32)| format!("{kind}{permille}");
+    for wanted in only.iter().flatten() {
+        if !all.iter().any(|one| name(*one) == *wanted) {
+            let names: Vec<String> = all.iter().map(|one| name(*one)).collect();
+            return Err(format!("--only {wanted}: is none of {}", names.join(", ")).into());
+        }
+    }
     let db = database(data, workdir, threads)?;
     let queries = Table::read(&data.join("query.npy"))?;
     let snapshot = db.snapshot();
@@ -66,25 +76,23 @@ fn run() -> Outcome<()> {
         "{:<8} {:>7}  {:>9} {:>9} {:>7}  all",
         "filter", "passes", "recall@10", "q/s", "effort"
     );
-    for kind in ["rand", "pos", "neg"] {
-        for permille in [500, 100, 10, 1] {
-            let name = format!("{kind}{permille}");
-            if only.as_ref().is_some_and(|only| !only.contains(&name)) {
-                continue;
-            }
-            let read = |end| Table::read(&data.join(format!("filters/{name}_{end}.npy")));
-            let (windows, truth) = (read("w")?, read("g")?);
-            let attr = if kind == "rand" { "a0" } else { "a1" };
-            let mut tried = Vec::new();
-            for effort in &efforts {
-                let point = measure(&snapshot, attr, *effort, (&queries, &windows, &truth))?;
-                tried.push((*effort, point.0, point.1));
-                if point.0 >= RECALL_ENOUGH {
-                    break;
-                }
-            }
-            report(&format!("{kind} {}%", f64::from(permille) / 10.0), &tried);
+    for (kind, permille) in all {
+        let name = name((kind, permille));
+        if only.as_ref().is_some_and(|only| !only.contains(&name)) {
+            continue;
         }
+        let read = |end| Table::read(&data.join(format!("filters/{name}_{end}.npy")));
+        let (windows, truth) = (read("w")?, read("g")?);
+        let attr = if kind == "rand" { "a0" } else { "a1" };
+        let mut tried = Vec::new();
+        for effort in &efforts {
+            let point = measure(&snapshot, attr, *effort, (&queries, &windows, &truth))?;
+            tried.push((*effort, point.0, point.1));
+            if point.0 >= RECALL_ENOUGH {
+                break;
+            }
+        }
+        report(&format!("{kind} {}%", f64::from(permille) / 10.0), &tried);
     }
     Ok(())
 }

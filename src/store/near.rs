@@ -233,7 +233,7 @@ impl Near<'_> {
 
     /// Searches with this many threads; 1 unless set. The answer is the same.
     ///
-    /// Scans are shared among threads, and so are the parts of a database; a walk is not.
+    /// Scans are shared among threads, and so are the parts of a database; what one graph does is not.
     pub fn threads(mut self, threads: usize) -> Self {
         self.knobs.threads = threads;
         self

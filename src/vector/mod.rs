@@ -7,7 +7,7 @@
 //!   encode   checks a vector, and turns it into the bytes of a row and back
 //!   probe    a query prepared once: block of rows in, block of scores out
 //!   hop      one step of a walk: a row with codes of 32 neighbours
-//!   signs    one bit per number of a vector, for walks over links only
+//!   signs    one bit per number of a vector: how near it may be, before it is read
 //!   kernel   the loops under `probe`, by instruction set; each with its plain twin
 //! ```
 //!

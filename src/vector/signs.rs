@@ -41,6 +41,7 @@ pub(crate) fn encode(turned: &[f32], code: &mut [u8]) {
 pub(crate) struct Signs {
     /// The query in whole steps, then zeros up to a multiple of 64.
     steps: Vec<i8>,
+    /// The same as the kernel writes them.
     wide: Vec<i16>,
     padded: usize,
     step: f32,
@@ -70,8 +71,8 @@ impl Signs {
         self.doubt = doubt * (self.norm / query.len() as f32).sqrt();
     }
 
-    /// From where on each of some vectors may be, whose codes lie end to end: squared distances if `l2`,
-    /// otherwise products less than zero. What is farther than `out` says already is left.
+    /// How near each of some vectors may be, whose codes lie end to end: its squared distance if `l2`,
+    /// otherwise minus its product. Where `out` says less already, it stays.
     pub(crate) fn nearest(&self, kernel: Kernel, codes: &[u8], l2: bool, out: &mut [f32]) {
         let (bytes, stride) = (self.padded / 8, stride(self.padded));
         let mut sets = [0; MANY];

@@ -213,7 +213,7 @@ impl Graph {
         self.hot.get().is_some()
     }
 
-    /// Whether it is walked often enough for copies to pay.
+    /// Whether it is searched often enough for copies to pay.
     pub(crate) fn is_busy(&self) -> bool {
         self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
     }
