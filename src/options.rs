@@ -125,8 +125,8 @@ pub struct Options {
     /// Who does the housekeeping.
     pub maintenance: Maintenance,
     /// Heap memory that the database may hold, in bytes, at least 64 MiB. Counted are segments that are
-    /// not on disk yet, what is dead, and what is kept of semantic IDs, words, tables of rankers and rows of
-    /// new items (`Stats::heap_bytes`). A commit that finds no room for its batch flushes, has these forgotten,
+    /// not on disk yet, what is dead, and what is kept of semantic IDs, words, counts of events, co-visits,
+    /// tables of rankers and rows of new items (`Stats::heap_bytes`). A commit that finds no room for its batch flushes, has these forgotten,
     /// and is refused if that does not help; what can be computed again and finds no room is computed for
     /// each question. Beside that, `IoMode::Pread` has a cache of an eighth of it, copies of graphs take at most
     /// half of it, and not counted are mapped files, open models and what questions need while they run.

@@ -8,7 +8,10 @@ use crate::{
         counts::{disk_parts, prefix},
     },
     search::scan::{self, Rows},
-    store::{Part, Snapshot, nearest},
+    store::{
+        Part, Snapshot, nearest,
+        weight::{Weight, block},
+    },
     vector::rotate::splitmix,
 };
 use roaring::RoaringBitmap;
@@ -36,6 +39,12 @@ use std::sync::Arc;
 pub struct Background {
     /// Ascending.
     scores: Vec<f32>,
+}
+
+impl Weight for Background {
+    fn weight(&self) -> u64 {
+        block(&self.scores)
+    }
 }
 
 /// Items asked about, and items that each is compared with: 16,384 pairs.

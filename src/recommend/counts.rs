@@ -4,7 +4,10 @@ use crate::{
     error::Result,
     key::{Addr, Key, Row, Timestamp},
     recommend::Allowed,
-    store::{Part, Snapshot, Version},
+    store::{
+        Part, Snapshot, Version,
+        weight::{Weight, alone, block},
+    },
 };
 use std::{cmp::Ordering, collections::HashMap, sync::Arc, time::Duration};
 
@@ -50,6 +53,28 @@ struct Place {
 struct PartCounts {
     sums: Vec<f64>,
     reference: Timestamp,
+}
+
+impl Weight for Counts {
+    fn weight(&self) -> u64 {
+        alone(&self.base) + self.since.weight() + ranked(&self.changed)
+    }
+}
+
+impl Weight for Base {
+    fn weight(&self) -> u64 {
+        self.by_key.weight() + ranked(&self.ranked)
+    }
+}
+
+impl Weight for PartCounts {
+    fn weight(&self) -> u64 {
+        block(&self.sums)
+    }
+}
+
+fn ranked(places: &Vec<Place>) -> u64 {
+    block(places) + places.iter().map(|place| place.key.weight()).sum::<u64>()
 }
 
 impl Counting {

@@ -7,7 +7,10 @@ use crate::{
         Candidates, Context, Score,
         counts::{disk_parts, known_later, prefix},
     },
-    store::{Part, Snapshot},
+    store::{
+        Part, Snapshot,
+        weight::{Weight, alone},
+    },
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,6 +26,18 @@ struct Sums {
 struct Means {
     base: Arc<Sums>,
     since: Sums,
+}
+
+impl Weight for Sums {
+    fn weight(&self) -> u64 {
+        self.by_key.weight()
+    }
+}
+
+impl Weight for Means {
+    fn weight(&self) -> u64 {
+        alone(&self.base) + self.since.weight()
+    }
 }
 
 impl Means {

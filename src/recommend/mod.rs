@@ -46,7 +46,6 @@ mod filter;
 mod for_task;
 mod fusion;
 mod impressions;
-mod layer;
 mod means;
 mod numbers;
 pub mod policy;

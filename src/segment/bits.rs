@@ -37,6 +37,11 @@ impl Bits {
         self.words[to] |= high;
     }
 
+    /// Bytes of heap memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        8 * self.words.capacity() as u64
+    }
+
     /// Adds a row.
     pub(crate) fn insert(&mut self, row: u32) {
         let (word, bit) = (row as usize / 64, 1 << (row % 64));

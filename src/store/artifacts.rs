@@ -133,7 +133,8 @@ impl Snapshot {
     pub(crate) fn kept_version<A: Artifact>(&self, entry: &ArtifactEntry) -> Result<Arc<A>> {
         // Names and versions are never used twice, so what was opened is still right.
         let recipe = format!("{} {}@{}", A::KIND, entry.name, entry.version);
-        self.files.opened.get(&recipe, || self.open(entry))
+        // Not weighed: to open a model for each question is no answer.
+        self.files.opened.get_weighed(&recipe, |_| 0, || self.open(entry))
     }
 
     /// A version of an artifact, active or not.

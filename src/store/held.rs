@@ -1,7 +1,7 @@
 //! Held: how much memory a database holds, and whether there is room for what can be computed again.
 //!
 //! Segments on the heap are what must be held: they are there, or a commit is refused. Semantic IDs,
-//! words and tables of parts are only kept, so that they need not be computed for each question. They
+//! words, counts and tables of parts are only kept, so that they need not be computed for each question. They
 //! take what segments leave of the limit. Where that is full, the ones used last stay; what finds no
 //! room is computed again for the next question: slower, with the same answer.
 
@@ -46,7 +46,12 @@ impl Held {
     /// it.
     pub(crate) fn forget(&self) {
         let memos = self.memos.lock().clone();
-        memos.iter().filter_map(Weak::upgrade).for_each(|memo| memo.forget());
+        // What one memo lets go of may have been all that used what another keeps.
+        let mut before = u64::MAX;
+        while self.kept() < before {
+            before = self.kept();
+            memos.iter().filter_map(Weak::upgrade).for_each(|memo| memo.forget());
+        }
     }
 
     /// From now on counts what a memo keeps.

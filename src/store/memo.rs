@@ -1,7 +1,7 @@
 //! What was computed from a part and can be computed again: kept while the part lives, up to a number,
 //! and as far as the memory limit has room for it.
 
-use crate::store::held::Held;
+use crate::store::{held::Held, weight::Weight};
 use parking_lot::Mutex;
 use std::{
     any::Any,
@@ -23,24 +23,35 @@ struct Kept {
     bytes: u64,
 }
 
+impl Kept {
+    /// Whether nobody uses it: what somebody does would free nothing.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.what) == 1
+    }
+
+    /// Whether it would make room.
+    fn is_to_go(&self) -> bool {
+        self.bytes > 0 && self.is_idle()
+    }
+}
+
 /// More recipes than one recommender uses; fewer than a loop over settings would fill memory with.
 const KEPT_MAX: usize = 16;
 
 impl Memo {
-    /// What was kept under a recipe, or what `compute` says, which is then kept. For results that are
-    /// small beside the part.
+    /// What was kept under a recipe, or what `compute` says, which is then kept while the memory limit
+    /// has room for it, and else made anew each time.
     ///
     /// Two threads may compute the same thing at once; they get the same answer.
-    pub(crate) fn get<T: Send + Sync + 'static, E>(
+    pub(crate) fn get<T: Weight + Send + Sync + 'static, E>(
         &self,
         recipe: &str,
         compute: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        self.get_weighed(recipe, |_| 0, compute)
+        self.get_weighed(recipe, T::weight, compute)
     }
 
-    /// The same for results that `weigh` says the bytes of: kept while the memory limit has room for
-    /// them, and else made anew each time.
+    /// The same for what `weigh` says the bytes of; what has none is always kept.
     pub(crate) fn get_weighed<T: Send + Sync + 'static, E>(
         &self,
         recipe: &str,
@@ -58,11 +69,12 @@ impl Memo {
 
     fn keep(&self, new: Kept) {
         let mut kept = self.kept.lock();
-        if let Some(at) = kept.iter().position(|old| old.recipe == new.recipe) {
-            self.drop_at(&mut kept, at);
+        if kept.iter().any(|old| old.recipe == new.recipe) {
+            return;
         }
-        if kept.len() == KEPT_MAX {
-            self.drop_at(&mut kept, 0);
+        if kept.len() >= KEPT_MAX {
+            let Some(oldest) = kept.iter().position(Kept::is_idle) else { return };
+            self.drop_at(&mut kept, oldest);
         }
         if self.has_room(&mut kept, new.bytes) {
             kept.push(new);
@@ -73,7 +85,7 @@ impl Memo {
     fn has_room(&self, kept: &mut Vec<Kept>, bytes: u64) -> bool {
         let Some(held) = self.held.get().filter(|_| bytes > 0) else { return true };
         while !held.take(bytes) {
-            let Some(oldest) = kept.iter().position(|old| old.bytes > 0) else { return false };
+            let Some(oldest) = kept.iter().position(Kept::is_to_go) else { return false };
             self.drop_at(kept, oldest);
         }
         true
@@ -101,10 +113,10 @@ impl Memo {
         held.watch(self);
     }
 
-    /// Forgets what has a weight.
+    /// Forgets what has a weight and is not in use.
     pub(crate) fn forget(&self) {
         let mut kept = self.kept.lock();
-        while let Some(at) = kept.iter().position(|old| old.bytes > 0) {
+        while let Some(at) = kept.iter().position(Kept::is_to_go) {
             self.drop_at(&mut kept, at);
         }
     }
@@ -127,7 +139,10 @@ impl Memo {
 
 impl Drop for Memo {
     fn drop(&mut self) {
-        self.forget();
+        let mut kept = std::mem::take(self.kept.get_mut());
+        while !kept.is_empty() {
+            self.drop_at(&mut kept, 0);
+        }
     }
 }
 

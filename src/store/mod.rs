@@ -9,7 +9,7 @@
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
 //! | `recover` | from a directory to a version, for writers and readers |
-//! | `derived`, `origin`, `by_item`, `memo`, `held` | what can be computed again: on disk, in memory, and how much of it |
+//! | `derived`, `origin`, `by_item`, `memo`, `held`, `weight` | what can be computed again: on disk, in memory, and how much of it |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
 //! | `words`, `matching`, `hybrid` | which words the parts have; asking for them, alone and beside vectors |
 //! | `graphs`, `index` | which graphs there are; building one |
@@ -58,6 +58,7 @@ mod stats;
 mod verify;
 pub(crate) mod version;
 mod wal;
+pub(crate) mod weight;
 mod words;
 
 pub use history::{Deed, History, HistoryQuery};

@@ -38,7 +38,7 @@ pub struct Stats {
     /// Segments on the heap.
     pub heap_parts: usize,
     /// Bytes of memory that segments and lists of dead rows take, and what is kept to be computed only
-    /// once: semantic IDs, words and tables of rankers. At most the memory limit.
+    /// once: semantic IDs, words, counts, co-visits, tables of rankers. At most the memory limit.
     pub heap_bytes: u64,
     /// Bytes in the active WAL.
     pub wal_bytes: u64,

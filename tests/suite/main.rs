@@ -24,6 +24,7 @@ mod gate;
 mod graphs;
 mod hostile;
 mod io_errors;
+mod kept;
 mod kill;
 mod laws;
 mod live;

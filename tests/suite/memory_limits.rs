@@ -67,6 +67,13 @@ pub(crate) fn peak_of<T>(run: impl FnOnce() -> T) -> (T, u64) {
     (answer, u64::try_from(PEAK.get() - before).unwrap_or(0))
 }
 
+/// The bytes that this thread holds after `run`, beyond what it held before.
+pub(crate) fn held_after<T>(run: impl FnOnce() -> T) -> (T, u64) {
+    let before = HELD.get();
+    let answer = run();
+    (answer, u64::try_from(HELD.get() - before).unwrap_or(0))
+}
+
 const LIMIT: u64 = 64 << 20;
 const DIM: u32 = 1024;
 

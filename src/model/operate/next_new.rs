@@ -8,7 +8,10 @@ use crate::{
     model::{Model, method::dots},
     recommend::{Allowed, Context, Found, Retrieve},
     search::top::Top,
-    store::{Part, Snapshot},
+    store::{
+        Part, Snapshot,
+        weight::{Weight, block},
+    },
 };
 use std::sync::Arc;
 
@@ -117,12 +120,13 @@ pub(super) struct NewRows {
     pub(super) vectors: Vec<f32>,
 }
 
-impl NewRows {
-    /// Bytes of heap memory, about.
+impl Weight for NewRows {
     fn weight(&self) -> u64 {
-        4 * (self.rows.len() + self.vectors.len()) as u64
+        block(&self.rows) + block(&self.vectors)
     }
+}
 
+impl NewRows {
     /// The vector of a row.
     pub(super) fn row(&self, row: Row, dim: usize) -> Option<&[f32]> {
         let at = self.rows.binary_search(&row.0).ok()?;
@@ -137,7 +141,7 @@ pub(super) fn new_rows(snapshot: &Snapshot, model: &Model, part: u32) -> Result<
     let which = (model.vocabulary().hash(), content.hash());
     let recipe = format!("rows by {which:x?} of {numbers:?}");
     let at: &Part = &snapshot.version.parts[part as usize];
-    at.memo.get_weighed(&recipe, NewRows::weight, || {
+    at.memo.get(&recipe, || {
         let mut new = NewRows::default();
         for row in unknown[part as usize].iter() {
             if let Some(vector) =

@@ -5,7 +5,10 @@ use crate::{
     error::Result,
     key::{Addr, Row},
     recommend::{disk_parts, prefix},
-    store::Snapshot,
+    store::{
+        Snapshot,
+        weight::{Weight, block},
+    },
 };
 use std::sync::{
     Arc,
@@ -36,6 +39,12 @@ pub struct Table {
 
 /// Tables are told apart by number, so that a device knows which it has.
 static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Weight for Table {
+    fn weight(&self) -> u64 {
+        self.columns.iter().map(Cells::weight).sum::<u64>() + block(&self.starts)
+    }
+}
 
 impl Table {
     /// Of all rows of a snapshot, dead ones among them: rows keep their numbers.
@@ -85,16 +94,10 @@ impl Table {
         match make {
             true => {
                 let make = || Table::of_parts(snapshot, on_disk, &names);
-                last.memo.get_weighed(&recipe, Table::weight, make).map(Some)
+                last.memo.get(&recipe, make).map(Some)
             }
             false => Ok(last.memo.find(&recipe)),
         }
-    }
-
-    /// Bytes of heap memory, about.
-    fn weight(&self) -> u64 {
-        let columns: u64 = self.columns.iter().map(Cells::weight).sum();
-        columns + 4 * self.starts.len() as u64
     }
 
     /// Its number: another table has another.

@@ -5,7 +5,10 @@ use crate::{
     key::{Addr, Timestamp},
     recommend::{Candidates, Context, Counting, Score, known_later},
     semantic::{SemanticId, Trie},
-    store::Snapshot,
+    store::{
+        Snapshot,
+        weight::{Weight, slots},
+    },
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -41,7 +44,14 @@ struct Tally {
     size: f64,
 }
 
-type Tallies = HashMap<SemanticId, Tally>;
+/// Those of all prefixes.
+struct Tallies(HashMap<SemanticId, Tally>);
+
+impl Weight for Tallies {
+    fn weight(&self) -> u64 {
+        slots(&self.0)
+    }
+}
 
 impl PrefixPrior {
     /// By events of these kinds for each item; none means all kinds.
@@ -76,7 +86,7 @@ impl PrefixPrior {
         let (events, shown) = (&self.events, &self.shown);
         let recipe = format!("prior {:?} {events:?} {shown:?} {now:?}", trie.codebook());
         snapshot.version.memo.get(&recipe, || {
-            let mut tallies = Tallies::new();
+            let mut tallies = HashMap::<SemanticId, Tally>::new();
             let mut add = |addr: Addr, tally: Tally| {
                 let Some(id) = trie.id(addr) else { return };
                 for depth in 0..=id.codes().len() {
@@ -98,7 +108,7 @@ impl PrefixPrior {
                     trie.items(&trie.root()).for_each(|a| add(a, Tally { events: 0.0, size: 1.0 }));
                 }
             }
-            Ok(tallies)
+            Ok(Tallies(tallies))
         })
     }
 }
@@ -130,7 +140,7 @@ impl Score for PrefixPrior {
         let strength = f64::from(self.strength);
         let shrink =
             |above: f64, tally: Tally| (tally.events + strength * above) / (tally.size + strength);
-        let of = |prefix: &SemanticId| tallies.get(prefix).copied().unwrap_or_default();
+        let of = |prefix: &SemanticId| tallies.0.get(prefix).copied().unwrap_or_default();
         let all = of(&SemanticId::default());
         let overall = if all.size > 0.0 { all.events / all.size } else { 0.0 };
         for ((score, key), addr) in scores.iter_mut().zip(candidates.keys()).zip(candidates.addrs())

@@ -5,7 +5,10 @@ use crate::{
     error::Result,
     key::{Key, Timestamp},
     recommend::counts::{Counting, known_later},
-    store::Snapshot,
+    store::{
+        Snapshot,
+        weight::{Weight, block},
+    },
 };
 use std::sync::Arc;
 
@@ -18,6 +21,12 @@ pub(super) struct Listed {
 struct Sorted {
     values: Vec<f32>,
     order: Vec<u32>,
+}
+
+impl Weight for Listed {
+    fn weight(&self) -> u64 {
+        self.parts.iter().map(|part| block(&part.values) + block(&part.order)).sum()
+    }
 }
 
 impl Listed {

@@ -1,5 +1,7 @@
 //! Linear: ridge regression that learns one example at a time, and how sure it is.
 
+use crate::store::weight::{Weight, block};
+
 /// What is believed of weights `w` where rewards are about `w . x`.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
@@ -8,6 +10,12 @@ pub(super) struct Linear {
     inverse: Vec<f64>,
     /// The sum of rewards times `x`.
     right: Vec<f64>,
+}
+
+impl Weight for Linear {
+    fn weight(&self) -> u64 {
+        block(&self.inverse) + block(&self.right)
+    }
 }
 
 impl Linear {

@@ -5,23 +5,37 @@ use crate::{
     key::{Key, Timestamp, UserId},
     recommend::counts::Counting,
     segment::Strings,
-    store::Part,
+    store::{
+        Part,
+        weight::{Weight, block},
+    },
 };
 use std::collections::HashMap;
 
 /// What the events of one part have changed in the table.
-pub(crate) struct Layer {
+pub(super) struct Layer {
     /// The time that weights are decayed to.
-    pub(crate) reference: Timestamp,
+    pub(super) reference: Timestamp,
     places: HashMap<Key, u32>,
     keys: Vec<Key>,
     starts: Vec<u32>,
     pairs: Vec<(u32, f64)>,
 }
 
+impl Weight for Layer {
+    fn weight(&self) -> u64 {
+        // A name is in the map and in the list.
+        self.places.weight()
+            + block(&self.keys)
+            + self.keys.iter().map(Weight::weight).sum::<u64>()
+            + block(&self.starts)
+            + block(&self.pairs)
+    }
+}
+
 impl Layer {
     /// What is co-visited with an item, and how much.
-    pub(crate) fn neighbours(&self, key: &Key) -> impl Iterator<Item = (&Key, f64)> {
+    pub(super) fn neighbours(&self, key: &Key) -> impl Iterator<Item = (&Key, f64)> {
         let range = self.places.get(key).map_or(0..0, |place| {
             let at = *place as usize;
             self.starts[at] as usize..self.starts[at + 1] as usize
@@ -34,7 +48,7 @@ impl Layer {
 type Step = (i64, i64, u32);
 
 /// Builds the layer of the last of some parts.
-pub(crate) struct Builder<'p> {
+pub(super) struct Builder<'p> {
     parts: &'p [Part],
     counting: &'p Counting,
     reference: Timestamp,
@@ -57,7 +71,7 @@ const PAIRS_MAX: usize = 1 << 22;
 
 impl<'p> Builder<'p> {
     /// For the last of `parts`, with the others as what came before.
-    pub(crate) fn new(
+    pub(super) fn new(
         parts: &'p [Part],
         counting: &'p Counting,
         reach: usize,
@@ -91,7 +105,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Walks the history of every user with an event in the last part.
-    pub(crate) fn layer(mut self) -> Result<Layer> {
+    pub(super) fn layer(mut self) -> Result<Layer> {
         let last = self.parts.len() - 1;
         if let Some(events) = self.parts[last].segment.events()? {
             for index in 0..events.user_count() {
