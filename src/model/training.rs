@@ -132,6 +132,11 @@ impl<'a> Training<'a> {
         self.progress.begin(epochs as u64)
     }
 
+    /// Whether there was an epoch whose quality is known: the best of them is to be kept.
+    pub(crate) fn judged(&self) -> bool {
+        self.best.is_some()
+    }
+
     /// Seconds since training began.
     pub(crate) fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()

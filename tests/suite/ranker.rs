@@ -307,6 +307,43 @@ fn publish(db: &Db, model: &RankModel) -> u32 {
     version
 }
 
+/// Goal: what is kept is the best epoch by the validation lists, and not what came after it.
+/// Method: labels that have nothing to do with the items, so that more epochs only learn by heart.
+#[test]
+fn the_best_epoch_is_kept() {
+    let db = db();
+    let lists = |from: u64| {
+        let mut examples = Examples::new(features(), &db.snapshot()).unwrap();
+        for list in from..from + 25 {
+            let good = list * list * 31 % 7;
+            let ids = (0..7).map(|at| (Key::Id((list * 11 + at * 5) % ITEMS), at == good));
+            let list: Vec<(Key, f32)> = ids.map(|(key, good)| (key, f32::from(good))).collect();
+            examples.push(&request(false), &list).unwrap();
+        }
+        examples
+    };
+    let (examples, validation) = (lists(0), lists(1000));
+    let fit = FitRanker {
+        epochs: 15,
+        batch: 5,
+        learning_rate: 0.02,
+        patience: 100,
+        ..FitRanker::of(Body::Mlp { hidden: vec![24] })
+    };
+    for seed in 0..3 {
+        let mut how = Training::new(seed);
+        let model = fit.train(&examples, Some(&validation), &mut how).unwrap();
+        let ranker = Cpu.load(&Arc::new(model)).unwrap();
+        let mut scores = vec![0.0; validation.labels().len()];
+        ranker.rank(validation.batch(), &mut scores).unwrap();
+        let curve: Vec<f64> = how.curve().iter().filter_map(|epoch| epoch.ndcg_10).collect();
+        let (best, last) = (curve.iter().copied().fold(0.0, f64::max), curve[14]);
+        assert!(curve.len() == 15 && last < best - 0.01, "{curve:?}");
+        let kept = validation.ndcg(&scores, 10);
+        assert!((kept - best).abs() < 1e-6, "{kept} was kept of {curve:?}");
+    }
+}
+
 /// Goal: a trained ranker, from its artifact, has learned what was right; with the vectors of items at hand it
 /// says the same, for items that were written after them, too.
 #[test]

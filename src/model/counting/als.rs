@@ -104,7 +104,7 @@ impl Train for Als {
             now = Factors::new(self.dim, of_items, weights, users.len() as u64, voices);
             examples += users.total() as u64;
             match how.epoch((loss, examples), (&now, items), (repeats, PATIENCE))? {
-                Next::Better => best = how.validation.is_some().then(|| now.vectors.clone()),
+                Next::Better => best = how.judged().then(|| now.vectors.clone()),
                 Next::Worse => {}
                 Next::StopHere => {
                     best = None;

@@ -64,7 +64,7 @@ pub(crate) fn run<L: Learner>(
         examples += targets as u64;
         learner.settle_all(&mut learned);
         match learner.tell(&learned, (loss / targets.max(1) as f64, examples), how)? {
-            Next::Better => best = how.validation.is_some().then(|| learned.clone()),
+            Next::Better => best = how.judged().then(|| learned.clone()),
             Next::Worse => {}
             Next::Stop => break,
             Next::StopHere => return Ok(learned),
