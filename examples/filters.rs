@@ -71,6 +71,7 @@ fn run() -> Outcome<()> {
     }
     let db = database(data, workdir, threads)?;
     let queries = Table::read(&data.join("query.npy"))?;
+    db.warm()?;
     let snapshot = db.snapshot();
     println!(
         "{:<8} {:>7}  {:>9} {:>9} {:>7}  all",

@@ -130,8 +130,10 @@ fn run(job: &Job) -> std::result::Result<(), Failure> {
     snapshot.near("v", &queries[0]).limit(K).run()?;
     let first = start.elapsed().as_secs_f64();
     let rss = resident_mb();
+    db.warm()?;
+    let warm = start.elapsed().as_secs_f64() - first;
     say(&format!(
-        r#"{{"phase":"open","seconds":{opened:.6},"first_query_s":{first:.6},"rss_mb":{rss}}}"#
+        r#"{{"phase":"open","seconds":{opened:.6},"first_query_s":{first:.6},"rss_mb":{rss},"warm_s":{warm:.3}}}"#
     ));
     for effort in &job.efforts {
         if search(job, &snapshot, &queries, &truth, *effort)? > RECALL_ENOUGH {

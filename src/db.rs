@@ -194,6 +194,41 @@ impl Db {
         self.store.index(progress)
     }
 
+    /// Brings into memory what searches by graphs read most, now, where a thread would do it after some
+    /// hundred searches; says how many bytes that is. It takes some microseconds for each item, and never more
+    /// memory than graphs may take, see [`Options::memory_limit_bytes`].
+    ///
+    /// ```
+    /// # use bowerbird::*;
+    /// # use std::sync::Arc;
+    /// # fn main() -> Result<()> {
+    /// # let schema = Schema::new().space("text", 2, Metric::Dot);
+    /// # let dir = Arc::new(io::Memory::new());
+    /// # let options = Options::default().graph_rows_min(2);
+    /// # let db = Db::create_in(dir.clone(), schema, options.clone())?;
+    /// # db.batch().put(Item::new(1u64).vector("text", [1.0, 0.0])).commit()?;
+    /// # db.batch().put(Item::new(2u64).vector("text", [0.0, 1.0])).commit()?;
+    /// # db.flush()?;
+    /// # db.index()?;
+    /// # drop(db);
+    /// let db = Db::open_in(dir, options)?;
+    /// assert_eq!(db.stats().graph_memory_bytes, 0);
+    /// assert_eq!(db.warm()?, db.stats().graph_memory_bytes);
+    /// # Ok(()) }
+    /// ```
+    pub fn warm(&self) -> Result<u64> {
+        self.warm_with(&mut Progress::silent())
+    }
+
+    /// The same, with the progress of each graph in turn; cancelled, it keeps what is there already.
+    pub fn warm_with(&self, progress: &mut Progress<'_>) -> Result<u64> {
+        let mut bytes = 0;
+        while let Some(more) = self.store.heat_next(true, progress)? {
+            bytes += more;
+        }
+        Ok(bytes)
+    }
+
     /// Does one unit of housekeeping, the most useful one; `None` if nothing is owed.
     ///
     /// A thread does this by default; see [`Maintenance`].

@@ -36,7 +36,7 @@ pub enum Chore {
         /// Of so many vectors.
         rows: u64,
     },
-    /// The rows of a graph that is searched often were copied into memory, onto large pages.
+    /// What is read most of a graph that is searched often was brought into memory, onto large pages.
     Heated {
         /// How many bytes.
         bytes: u64,
@@ -66,7 +66,7 @@ pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
     if manual && let Some(rows) = store.index_next(&mut Progress::silent())? {
         return Ok(Some(Chore::Indexed { rows }));
     }
-    if manual && let Some(bytes) = store.heat_next(&mut Progress::silent())? {
+    if manual && let Some(bytes) = store.heat_next(false, &mut Progress::silent())? {
         return Ok(Some(Chore::Heated { bytes }));
     }
     match store.sweep() {

@@ -86,8 +86,8 @@ pub enum Maintenance {
 /// Which graphs are kept for approximate search: derived files, one for each segment and space.
 ///
 /// A graph makes search faster and lets it miss a near item now and then. Spaces of bits have none.
-/// Opening for writing with another choice removes the graphs of the old one, and builds its own
-/// unhurriedly; a read-only handle uses any that it finds, unless this says `Off`.
+/// Its file has links, and one bit per number of each vector, for which neighbours are worth a look: some 200
+/// bytes for a vector of 384 numbers, whatever it is stored as. Opening for writing with `Off` removes it.
 ///
 /// ```
 /// use bowerbird::{Graphs, Options};
@@ -96,12 +96,12 @@ pub enum Maintenance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Graphs {
-    /// Each row of a graph holds small codes of its neighbours too, so that one read serves a whole
-    /// step. About 1.5 to 2 times the size of vectors stored as `f32`.
+    /// A graph that is searched often has rows in memory that hold small codes of neighbours too, so that
+    /// one read serves a whole step. They take about 1.5 times as much as the vectors do as `f32`, and no more
+    /// than [`Options::memory_limit_bytes`] says; see [`Db::warm`](crate::Db::warm).
     #[default]
     Fast,
-    /// Links, and one bit per number of each vector, for which neighbours are worth a look: some 200 bytes
-    /// for a vector of 384 numbers, whatever it is stored as; half to two thirds of the speed.
+    /// Graphs are walked as they are in their files: half to two thirds of the speed.
     Compact,
     /// None: every search scans, and is exact.
     Off,
@@ -128,8 +128,8 @@ pub struct Options {
     /// not on disk yet, what is dead, and what is kept of semantic IDs, words, counts of events, co-visits,
     /// tables of rankers and rows of new items (`Stats::heap_bytes`). A commit that finds no room for its batch flushes, has these forgotten,
     /// and is refused if that does not help; what can be computed again and finds no room is computed for
-    /// each question. Beside that, `IoMode::Pread` has a cache of an eighth of it, copies of graphs take at most
-    /// half of it, and not counted are mapped files, open models and what questions need while they run.
+    /// each question. Beside that, `IoMode::Pread` has a cache of an eighth of it, what graphs have in memory takes at
+    /// most half of it, and not counted are mapped files, open models and what questions need while they run.
     pub memory_limit_bytes: u64,
     /// Heap segments are flushed to disk when they reach this size together.
     pub flush_bytes: u64,

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// GRAPH_META, GRAPH_NODES, GRAPH_DOORS, GRAPH_CENTER and GRAPH_SIGNS.
-pub const META: u16 = 73;
+pub const META: u16 = 92;
 pub const NODES: u16 = 74;
 pub const DOORS: u16 = 75;
 pub const CENTER: u16 = 76;
@@ -27,7 +27,8 @@ pub struct Sound {
 
 type Scores = BTreeMap<Key, u32>;
 
-/// The database with graphs of that style, with dead rows or without.
+/// The database with graphs that have rows in memory or, if they are to be compact, have not; with dead rows
+/// or without.
 pub fn sound(compact: bool, dead: bool) -> &'static Sound {
     static ALL: [OnceLock<Sound>; 4] = [const { OnceLock::new() }; 4];
     ALL[usize::from(compact) * 2 + usize::from(dead)].get_or_init(|| {
@@ -74,8 +75,11 @@ pub struct Search {
 /// and as much as was asked for.
 pub fn examine(dir: &Fault, mode: IoMode, sound: &Sound, search: Search) -> bool {
     let _ = verify_dir(dir);
-    let db = Db::open_read_only_in(Arc::new(dir.clone()), base::options(mode));
+    let options = base::options(mode).graphs(sound.style);
+    let db = Db::open_read_only_in(Arc::new(dir.clone()), options);
     let Ok(db) = db else { return false };
+    // Rows of what is forged, or an error that says so.
+    let _ = db.warm();
     let snapshot = db.snapshot();
     let exact = truth(&snapshot).expect("only a graph was changed");
     assert!(exact == sound.truth, "a graph changed what a scan finds");

@@ -90,7 +90,6 @@ kinds! {
     ORIGIN = 70,
     BY_ITEM_STARTS = 71,
     BY_ITEM_EVENTS = 72,
-    GRAPH_META = 73,
     GRAPH_NODES = 74,
     GRAPH_DOORS = 75,
     GRAPH_CENTER = 76,
@@ -109,6 +108,7 @@ kinds! {
     SEED_LINKS = 89,
     SEED_ROLES = 90,
     GRAPH_SIGNS = 91,
+    GRAPH_META = 92,
 }
 
 impl Kind {

@@ -94,7 +94,7 @@ fn graph_once_more(store: &Store, shared: &Shared) -> Result<bool> {
     if store.index_next(&mut until_stopped)?.is_some() {
         return Ok(true);
     }
-    store.heat_next(&mut until_stopped).map(|bytes| bytes.is_some())
+    store.heat_next(false, &mut until_stopped).map(|bytes| bytes.is_some())
 }
 
 impl Shared {

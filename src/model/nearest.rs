@@ -15,7 +15,7 @@ use crate::{
     search::{
         choose::{Choice, Task, choose},
         graph::{
-            Graph, Style,
+            Graph,
             build::{self, Plan},
             walk::{Ask, walk},
         },
@@ -71,18 +71,13 @@ impl Nearest {
         let refs: Vec<&Row> = rows.iter().collect();
         let segment = segment::build::fresh(&schema, (&refs, &[]), Seq(1), 0)?;
         drop(rows);
-        let plan = Plan {
-            segment: &segment,
-            space: &space,
-            style: Style::Fast,
-            threads,
-            memory_bytes: u64::MAX,
-            seed: None,
-        };
+        let plan =
+            Plan { segment: &segment, space: &space, threads, memory_bytes: u64::MAX, seed: None };
         let built = build::build(&plan, &mut |_, _| Ok(()), progress)?;
         let mut sink = Sink::heap();
         built.save(&mut sink, progress)?;
         let graph = Graph::open(sink.into_heap()?, &segment, &space)?;
+        graph.keep_rows(built.into_rows());
         Ok(Nearest { space, segment, graph })
     }
 
@@ -161,7 +156,13 @@ impl Nearest {
         if segment.rows() as usize != items {
             return Err(from.damage("rows of the vectors"));
         }
-        let graph = Graph::open(own(GRAPH, &|_| 0), &segment, &space)?;
+        let graph = own(GRAPH, &|_| 0);
+        if graph.get(Kind::GRAPH_META, 0).is_none() {
+            // Of a layout that is no longer read.
+            return Ok(None);
+        }
+        let graph = Graph::open(graph, &segment, &space)?;
+        graph.make_rows((&segment, &space), 1, &mut || Ok(()))?;
         Ok(Some(Nearest { space, segment, graph }))
     }
 }

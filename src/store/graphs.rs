@@ -1,7 +1,7 @@
 //! Which graphs the parts have, lack, or must drop: derived files, one for each segment and space.
 //!
-//! A part lacks a graph if its space can have one and it has enough vectors. A writer uses graphs of
-//! the style that its options ask for, and removes others; a reader cannot choose, and uses any.
+//! A part lacks a graph if its space can have one and it has enough vectors. The options say whether graphs
+//! are used at all, and whether they may have rows in memory.
 
 use crate::{
     error::Result,
@@ -9,7 +9,7 @@ use crate::{
     io::Dir,
     options::{Graphs, Options},
     schema::{Schema, Space},
-    search::graph::{self, Graph, Style},
+    search::graph::{self, Graph},
     segment::Segment,
     store::{
         origin,
@@ -18,45 +18,24 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The style that graphs are built in; `None` if none are wanted.
-pub(crate) fn style(options: &Options) -> Option<Style> {
-    match options.graphs {
-        Graphs::Fast => Some(Style::Fast),
-        Graphs::Compact => Some(Style::Compact),
-        Graphs::Off => None,
-    }
-}
-
-/// The styles that are used where they are found.
-pub(crate) fn styles(options: &Options, write: bool) -> Vec<Style> {
-    match style(options) {
-        Some(style) if write => vec![style],
-        Some(_) => ANY.to_vec(),
-        None => Vec::new(),
-    }
-}
-
-/// Every style.
-pub(crate) const ANY: [Style; 2] = [Style::Fast, Style::Compact];
-
 /// The recipe in the file's ORIGIN. Spaces may be alike in all but their number, so that is in it too.
-pub(crate) fn recipe(space: &Space, style: Style) -> String {
-    format!("{} of {}", graph::recipe(space, style), space.id)
+pub(crate) fn recipe(space: &Space) -> String {
+    format!("{} of {}", graph::recipe(space), space.id)
 }
 
-/// Opens the graph of a segment in a space, if it is there and of one of these styles.
+/// Opens the graph of a segment in a space, if it is there.
 pub(crate) fn adopt(
     dir: &dyn Dir,
     mode: &OpenMode,
     db: &[u8; 16],
     (segment, space): (&Segment, &Space),
-    (styles, rebuild): (&[Style], bool),
+    rebuild: bool,
 ) -> Result<Option<Arc<Graph>>> {
-    if segment.file().is_none() || styles.is_empty() || !graph::fits(space) {
+    if segment.file().is_none() || !graph::fits(space) {
         return Ok(None);
     }
     let path = names::graph(segment.uid, space.id);
-    let recipes: Vec<String> = styles.iter().map(|style| recipe(space, *style)).collect();
+    let recipes = [recipe(space)];
     origin::adopt(mode, rebuild, |mode| {
         match origin::open(dir, mode, db, segment, (&path, &recipes))? {
             Some(sections) => Ok(Some(Arc::new(Graph::open(sections, segment, space)?))),
@@ -73,13 +52,15 @@ pub(crate) fn adopt_all(
     (part, schema): (&mut Part, &Schema),
     options: &Options,
 ) -> Result<bool> {
-    let styles = styles(options, mode.write);
     let mut graphs = BTreeMap::new();
+    if options.graphs == Graphs::Off {
+        return Ok(false);
+    }
     for space in schema.spaces().iter().filter(|space| part.vectors(space.id) > 0) {
         let what = (&*part.segment, space);
         let graph = match part.graph(space.id) {
             Some(_) => continue,
-            None => adopt(dir, mode, db, what, (&styles, options.rebuild_derived))?,
+            None => adopt(dir, mode, db, what, options.rebuild_derived)?,
         };
         graphs.extend(graph.map(|graph| (space.id, graph)));
     }
@@ -106,7 +87,7 @@ impl Part {
         schema: &'s Schema,
         options: &'s Options,
     ) -> impl Iterator<Item = &'s Space> {
-        let wanted = !self.on_heap() && style(options).is_some();
+        let wanted = !self.on_heap() && options.graphs != Graphs::Off;
         schema.spaces().iter().filter(move |space| {
             let rows = self.vectors(space.id);
             wanted && graph::fits(space) && rows > 0 && rows >= options.graph_rows_min

@@ -8,9 +8,10 @@ use crate::{
     error::{Error, Result},
     format::{names, sink::remove_if_there},
     io::room,
+    options::Graphs,
     progress::Progress,
     search::graph::{
-        Graph, Style,
+        Graph,
         build::{self, Built, Plan},
         course::Stage,
     },
@@ -83,19 +84,37 @@ impl Store {
         }
     }
 
-    /// Copies the rows of one graph that is walked often into memory, if the limit leaves room; says
-    /// how many bytes they are.
-    pub(crate) fn heat_next(&self, progress: &mut Progress<'_>) -> Result<Option<u64>> {
+    /// Brings what is read most of one graph into memory, if that is searched often or `all` are meant, and
+    /// the limit leaves room; says how many bytes it is.
+    pub(crate) fn heat_next(&self, all: bool, progress: &mut Progress<'_>) -> Result<Option<u64>> {
         let version = self.current();
-        let graphs = || version.parts.iter().flat_map(|part| part.graphs.values());
-        let used: u64 = graphs().filter(|g| g.is_hot()).map(|g| g.hot_bytes()).sum();
-        // A copy that only makes things faster must not be what a container is ended for.
+        let go_on = &mut || progress.begin(0);
+        let room = self.room_for_graphs(&version);
+        for part in &version.parts {
+            for (space, graph) in part.graphs.iter().filter(|(_, graph)| all || graph.is_busy()) {
+                if !graph.has_signs() && graph.sign_bytes() <= room {
+                    graph.copy_signs(go_on)?;
+                    return Ok(Some(graph.sign_bytes()));
+                }
+                let space = version.schema.spaces().iter().find(|known| known.id == *space);
+                let wanted = self.options.graphs == Graphs::Fast && !graph.has_rows();
+                if let Some(space) = space.filter(|_| wanted && graph.row_bytes() <= room) {
+                    let of = (&*part.segment, space);
+                    graph.make_rows(of, self.options.build_threads, go_on)?;
+                    return Ok(Some(graph.row_bytes()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bytes of memory that graphs may take beside what they have.
+    fn room_for_graphs(&self, version: &Version) -> u64 {
+        let used: u64 =
+            version.parts.iter().flat_map(|p| p.graphs.values()).map(|g| g.hot_bytes()).sum();
+        // What only makes things faster must not be what a container is ended for.
         let machine = room::memory_bytes().map_or(u64::MAX, |bytes| bytes / 4);
-        let room = (self.options.memory_limit_bytes / 2).min(machine).saturating_sub(used);
-        let fits = |g: &&Arc<Graph>| !g.is_hot() && g.is_busy() && g.hot_bytes() <= room;
-        let Some(graph) = graphs().find(fits) else { return Ok(None) };
-        graph.heat(&mut || progress.begin(0))?;
-        Ok(Some(graph.hot_bytes()))
+        (self.options.memory_limit_bytes / 2).min(machine).saturating_sub(used)
     }
 
     /// What the last build of a graph that is still lacking failed with.
@@ -149,7 +168,9 @@ impl Store {
     }
 
     fn build_graph(&self, lack: &Lack, progress: &mut Progress<'_>) -> Result<bool> {
-        let Some(style) = graphs::style(&self.options) else { return Ok(false) };
+        if self.options.graphs == Graphs::Off {
+            return Ok(false);
+        }
         // Of the version, only this: the rest of it may go away during a build of an hour.
         let (segment, seed) = {
             let version = self.current();
@@ -160,7 +181,6 @@ impl Store {
         let plan = Plan {
             segment: &segment,
             space: &lack.space,
-            style,
             threads: self.options.build_threads,
             memory_bytes: self.options.memory_limit_bytes / 2,
             seed,
@@ -176,8 +196,7 @@ impl Store {
         };
         let built = build::build(&plan, &mut keep, &mut watched);
         drop(plan);
-        let graph = built
-            .and_then(|built| self.publish_graph(&segment, lack, (style, built), &mut watched));
+        let graph = built.and_then(|built| self.publish_graph(&segment, lack, built, &mut watched));
         match graph {
             Err(Error::Cancelled) if gone.get() => Ok(false),
             graph => {
@@ -193,22 +212,25 @@ impl Store {
         &self,
         segment: &Segment,
         lack: &Lack,
-        (style, built): (Style, Built),
+        built: Built,
         progress: &mut Progress<'_>,
     ) -> Result<Arc<Graph>> {
         let path = names::graph(segment.uid, lack.space.id);
         let missing = || Error::missing("graph", &path);
         let file = segment.file().ok_or_else(missing)?;
-        let recipe = graphs::recipe(&lack.space, style);
+        let recipe = graphs::recipe(&lack.space);
         let from = (path.as_str(), recipe.as_str());
-        // Moved into the writing, so that its memory is free before the file is opened.
-        origin::publish(&*self.dir, self.db, file, from, |sink| {
-            let built = built;
-            built.save(sink, progress)
-        })?;
+        origin::publish(&*self.dir, self.db, file, from, |sink| built.save(sink, progress))?;
+        let rows = built.into_rows();
         let what = (segment, &lack.space);
-        match graphs::adopt(&*self.dir, &self.mode, &self.db, what, (&[style], false)) {
-            Ok(Some(graph)) => Ok(graph),
+        match graphs::adopt(&*self.dir, &self.mode, &self.db, what, false) {
+            Ok(Some(graph)) => {
+                let room = self.room_for_graphs(&self.current());
+                if self.options.graphs == Graphs::Fast && graph.row_bytes() <= room {
+                    graph.keep_rows(rows);
+                }
+                Ok(graph)
+            }
             failed => {
                 // No part knows of it, so no merge would remove it, nor what is erased with it.
                 let _ = remove_if_there(&*self.dir, &path);

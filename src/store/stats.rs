@@ -40,6 +40,9 @@ pub struct Stats {
     /// Bytes of memory that segments and lists of dead rows take, and what is kept to be computed only
     /// once: semantic IDs, words, counts, co-visits, tables of rankers. At most the memory limit.
     pub heap_bytes: u64,
+    /// Bytes of memory that graphs take beside that, to be searched faster: those of large parts, after
+    /// some hundred searches, or after `Db::warm`. At most half of the memory limit.
+    pub graph_memory_bytes: u64,
     /// Bytes in the active WAL.
     pub wal_bytes: u64,
     /// Commits that a power failure could take away now.
@@ -110,6 +113,7 @@ impl Store {
             graph_recall: graphs().map(|graph| graph.recall_at(EFFORT)).reduce(f32::min),
             graph_bytes: sum(&|part| part.graphs.values().map(|graph| graph.bytes()).sum()),
             heap_parts: version.heap_parts().count(),
+            graph_memory_bytes: graphs().map(|graph| graph.hot_bytes()).sum(),
             heap_bytes: version.heap_bytes() + self.held.kept(),
             wal_bytes,
             unsynced_commits,

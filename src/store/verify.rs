@@ -130,7 +130,7 @@ fn verify_rest(
         for space in manifest.schema.spaces() {
             let path = names::graph(segment.uid, space.id);
             let what = (segment, space);
-            let adopted = graphs::adopt(dir, mode, &db, what, (&graphs::ANY, false));
+            let adopted = graphs::adopt(dir, mode, &db, what, false);
             report.note(&path, adopted)?;
             let adopted = seeds::adopt(dir, mode, &db, what, false);
             report.note(&names::seed(segment.uid, space.id), adopted)?;

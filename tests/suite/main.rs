@@ -56,6 +56,7 @@ mod tokenizer;
 mod transformers;
 mod trees;
 mod tuned;
+mod warm;
 mod weights;
 mod words;
 mod worked_example;

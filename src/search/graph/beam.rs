@@ -1,35 +1,38 @@
 //! The walk itself: from entry points to the nearest nodes, row by row.
 
 use super::pool::{Marks, Pool};
-use crate::{
-    error::Result,
-    vector::{
-        hop::{DEGREE, Hops, Layout, NOBODY},
-        kernel::{
-            Kernel,
-            hop::{Terms, touch},
-        },
-        signs::Signs,
+use crate::vector::{
+    hop::{DEGREE, Hops, Layout, NOBODY},
+    kernel::{
+        Kernel,
+        hop::{Terms, touch},
     },
+    signs::Signs,
 };
-use std::ops::Deref;
 
 /// Nodes that a walk begins with.
 const STARTS: usize = 4;
 
-/// Where the rows of nodes come from.
-pub(crate) trait Rows {
-    /// The row of a node.
-    fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_>;
-    /// The same, unchecked and only if it is in memory or mapped: good for nothing but asking for it.
-    fn peek(&self, node: u32) -> Option<&[u8]>;
-    /// Asks for a row to be brought nearer, if it can be.
+/// Rows of nodes end to end in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) all: &'a [u8],
+    pub(super) stride: usize,
+    /// Rows that belong to no node: their neighbours are where walks begin.
+    pub(super) doors: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    #[inline]
+    pub(super) fn row(&self, node: u32) -> &'a [u8] {
+        &self.all[node as usize * self.stride..][..self.stride]
+    }
+
+    /// Asks for a row to be brought nearer.
     #[inline]
     fn touch(&self, node: u32) {
-        self.peek(node).into_iter().for_each(touch);
+        touch(self.row(node));
     }
-    /// Rows that belong to no node: their neighbours are where walks begin.
-    fn doors(&self) -> &[u8];
 }
 
 /// How nodes are compared.
@@ -177,15 +180,15 @@ impl Beam {
     ///
     /// A node may be offered several times, each time with another estimate, and is expanded at the
     /// best: estimates from near by are better than those from afar.
-    pub(crate) fn walk<R: Rows>(
+    pub(super) fn walk(
         &mut self,
-        rows: &R,
+        rows: Rows<'_>,
         (measure, nodes): (&Measure, u32),
         aim: Aim,
         allowed: Option<&dyn Fn(u32) -> bool>,
-    ) -> Result<Cost> {
+    ) -> Cost {
         let kernel = Kernel::best();
-        let mut cost = self.start(rows.doors(), (measure, nodes), aim, allowed);
+        let mut cost = self.start(rows.doors, (measure, nodes), aim, allowed);
         let Beam { queries, pool, seen, nearest, trail, .. } = self;
         let mut estimates = [0f32; DEGREE];
         let mut bound = f32::INFINITY;
@@ -202,8 +205,7 @@ impl Beam {
                 ahead = pool.next();
                 continue;
             }
-            let row = rows.row(node)?;
-            let row: &[u8] = &row;
+            let row = rows.row(node);
             ahead = pool.next();
             if let Some((_, node)) = ahead {
                 rows.touch(node);
@@ -251,7 +253,7 @@ impl Beam {
                 }
             }
         }
-        Ok(cost)
+        cost
     }
 }
 

@@ -1,9 +1,7 @@
 //! Building a graph: from the vectors of a segment to the sections of a file.
 
 use super::{
-    Meta, Style,
-    beam::own_numbers,
-    by_distance,
+    Meta, by_distance,
     course::Keep,
     effort,
     grow::{Care, Grow},
@@ -14,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     format::{Kind, codec, columns::raw, sink::Sink},
-    io::AlignedBytes,
+    io::{AlignedBytes, hot::Hot},
     progress::Progress,
     schema::Space,
     segment::{Segment, numbers},
@@ -26,7 +24,6 @@ use std::sync::Arc;
 pub(crate) struct Plan<'a> {
     pub(crate) segment: &'a Segment,
     pub(crate) space: &'a Space,
-    pub(crate) style: Style,
     pub(crate) threads: usize,
     /// Heap memory that the build may take.
     pub(crate) memory_bytes: u64,
@@ -74,43 +71,36 @@ pub(crate) fn build(
     let mut center = vec![0f32; plan.space.dim as usize];
     if l2 {
         let mut sums = vec![0f64; center.len()];
-        each_vector(plan, &mut |_, vector| {
+        each_vector(plan.segment, plan.space, &mut |_, vector| {
             sums.iter_mut().zip(vector).for_each(|(sum, x)| *sum += f64::from(*x));
         })?;
         let mean = |sum: &f64| (sum / f64::from(count.max(1))) as f32;
         center.iter_mut().zip(&sums).for_each(|(center, sum)| *center = mean(sum));
     }
-    let mut owns = AlignedBytes::zeroed(count as usize * layout.own);
-    let mut rest = owns.chunks_exact_mut(layout.own);
-    let mut turned = vec![0f32; layout.padded];
-    let mut moved = vec![0f32; center.len()];
     let mut vector_sums = Vec::with_capacity(count as usize);
     let sign_bytes = signs::stride(layout.padded);
     let mut signs = AlignedBytes::zeroed(count as usize * sign_bytes);
     let mut codes = signs.chunks_exact_mut(sign_bytes);
-    each_vector(plan, &mut |bytes, vector| {
-        let (Some(own), Some(signs)) = (rest.next(), codes.next()) else { return };
+    let turn = (&center[..], &rotation, &layout);
+    let owns = owns(plan.segment, plan.space, turn, &mut |bytes, turned| {
         vector_sums.extend(sums_of(bytes, bytes.len()));
-        moved.iter_mut().zip(vector).zip(&center).for_each(|((to, x), c)| *to = x - c);
-        rotation.apply(&moved, &mut turned);
-        code(&turned, own);
-        signs::encode(&turned, signs);
+        codes.next().into_iter().for_each(|codes| signs::encode(turned, codes));
+        Ok(())
     })?;
     let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
     grown.grow(plan.seed.as_deref(), DOORS, (keep, progress))?;
-    let compact = (plan.style == Style::Compact).then_some(&signs[..]);
-    let trials = effort::calibrate(&grown, compact, progress)?;
+    let [trials, row_trials] = effort::calibrate(&grown, &signs, progress)?;
     let doors = (grown.doors.len() / layout.stride) as u32;
     let meta = Meta {
         nodes: count,
         dim: plan.space.dim,
         coded: layout.coded as u32,
         bits: layout.bits as u32,
-        compact: plan.style == Style::Compact,
         seed: SEED,
         scales: grown.measure.scales,
         doors,
         trials,
+        row_trials,
     };
     Ok(Built { meta, center, grown, vector_sums, signs })
 }
@@ -138,10 +128,39 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
     })
 }
 
+/// Gets a vector as it is stored, and rotated.
+type Visit<'v> = dyn FnMut(&[u8], &[f32]) -> Result<()> + 'v;
+
+/// The own codes of all vectors of a space, each of which `visit` gets.
+pub(super) fn owns(
+    segment: &Segment,
+    space: &Space,
+    (center, rotation, layout): (&[f32], &Rotation, &Layout),
+    visit: &mut Visit<'_>,
+) -> Result<AlignedBytes> {
+    let count = segment.space(space)?.map_or(0, |stored| stored.count);
+    let mut owns = AlignedBytes::zeroed(count as usize * layout.own);
+    let mut rest = owns.chunks_exact_mut(layout.own);
+    let (mut moved, mut turned) = (vec![0f32; center.len()], vec![0f32; layout.padded]);
+    let mut visited = Ok(());
+    each_vector(segment, space, &mut |bytes, vector| {
+        let Some(own) = rest.next().filter(|_| visited.is_ok()) else { return };
+        moved.iter_mut().zip(vector).zip(center).for_each(|((to, x), c)| *to = x - c);
+        rotation.apply(&moved, &mut turned);
+        code(&turned, own);
+        visited = visit(bytes, &turned);
+    })?;
+    visited.map(|()| owns)
+}
+
 /// Every vector of the space, by place.
-fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[u8], &[f32])) -> Result<()> {
-    let Some(stored) = plan.segment.space(plan.space)? else { return Ok(()) };
-    let (dim, mut vectors, mut from) = (plan.space.dim as usize, Vec::new(), 0);
+fn each_vector(
+    segment: &Segment,
+    space: &Space,
+    visit: &mut dyn FnMut(&[u8], &[f32]),
+) -> Result<()> {
+    let Some(stored) = segment.space(space)? else { return Ok(()) };
+    let (dim, mut vectors, mut from) = (space.dim as usize, Vec::new(), 0);
     while from < stored.count {
         let to = stored.count.min(from + PIECE);
         let bytes = stored.read(from, to)?;
@@ -155,7 +174,7 @@ fn each_vector(plan: &Plan<'_>, visit: &mut dyn FnMut(&[u8], &[f32])) -> Result<
         vectors.clear();
         for (at, row) in bytes.chunks_exact(stored.row_bytes as usize).enumerate() {
             let scale = scales.get(at).copied().unwrap_or(1.0);
-            encode::decode(plan.space, row, scale, &mut vectors);
+            encode::decode(space, row, scale, &mut vectors);
         }
         // Numbers that no vector was written with take a forged file; they must not spread.
         vectors.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
@@ -180,7 +199,6 @@ fn code(turned: &[f32], own: &mut [u8]) {
     let end = own.len() - 8;
     own[end..end + 4].copy_from_slice(&norm.to_le_bytes());
     own[end + 4..].copy_from_slice(&scale.to_le_bytes());
-    debug_assert_eq!(own_numbers(own), (norm, scale));
 }
 
 impl Built {
@@ -196,11 +214,6 @@ impl Built {
         let mut row_sums: Vec<u32> = Vec::with_capacity(self.vector_sums.len());
         for piece in self.grown.rows.chunks(PIECE as usize * layout.stride) {
             progress.check()?;
-            if !self.meta.compact {
-                row_sums.extend(sums_of(piece, layout.stride));
-                sink.write(piece)?;
-                continue;
-            }
             for row in piece.chunks_exact(layout.stride) {
                 let links = &row[layout.ids..][..LINKS_BYTES];
                 row_sums.extend(sums_of(links, LINKS_BYTES));
@@ -211,5 +224,10 @@ impl Built {
         sink.section(Kind::GRAPH_VECTOR_SUMS, 0, raw(&self.vector_sums))?;
         sink.section(Kind::GRAPH_SIGNS, 0, &self.signs)?;
         Ok(())
+    }
+
+    /// The rows, which need not be made again in this process.
+    pub(crate) fn into_rows(self) -> Hot {
+        self.grown.rows
     }
 }

@@ -94,36 +94,38 @@ pub(crate) fn recall_at(trials: &[Trial], effort: u32) -> f32 {
     tried.last().map_or(0.0, |trial| trial.recall)
 }
 
-/// Looks for what is near some of the nodes, with every effort, and compares with a scan.
-/// With the signs of all nodes, as a graph of links only is walked.
+/// Looks for what is near some of the nodes, with every effort, and compares with a scan: over links and
+/// the signs of all nodes, and over whole rows.
 pub(crate) fn calibrate(
     grown: &Grow,
-    signs: Option<&[u8]>,
+    signs: &[u8],
     progress: &mut Progress<'_>,
-) -> Result<Vec<Trial>> {
+) -> Result<[Vec<Trial>; 2]> {
     let sample: Vec<u32> = shuffled(grown.nodes, 3).into_iter().take(SAMPLE as usize).collect();
-    let mut found: Vec<Vec<f32>> = Vec::with_capacity(sample.len());
+    let mut found = Vec::with_capacity(sample.len());
     for some in sample.chunks(8 * grown.threads) {
         found.extend(grown.each(some, |grow, hand, node| {
             let truth = scan(grow, node);
-            LADDER
-                .map(|effort| share((grow, signs), hand, (node, &truth), effort))
-                .into_iter()
-                .collect()
+            let mut tried = [[0f32; LADDER.len()]; 2];
+            for (signs, shares) in [Some(signs), None].into_iter().zip(&mut tried) {
+                for (effort, share) in LADDER.into_iter().zip(shares) {
+                    *share = found_of((grow, signs), hand, (node, &truth), effort)?;
+                }
+            }
+            Ok(tried)
         })?);
         progress.check()?;
     }
-    let mean = |at: usize| {
-        found.iter().map(|shares: &Vec<f32>| shares[at]).sum::<f32>() / found.len().max(1) as f32
-    };
-    let mut trials = Vec::new();
-    let mut best = 0.0;
-    for (at, effort) in LADDER.into_iter().enumerate() {
-        // More effort finds no less; a sample may say otherwise by chance.
-        best = mean(at).max(best);
-        trials.push(Trial { effort, recall: best });
-    }
-    Ok(trials)
+    Ok([0, 1].map(|way| {
+        let mut best = 0.0;
+        let trial = |(at, effort)| {
+            let shares = found.iter().map(|tried: &[[f32; LADDER.len()]; 2]| tried[way][at]);
+            // More effort finds no less; a sample may say otherwise by chance.
+            best = (shares.sum::<f32>() / found.len().max(1) as f32).max(best);
+            Trial { effort, recall: best }
+        };
+        LADDER.into_iter().enumerate().map(trial).collect()
+    }))
 }
 
 /// The ten nearest of a node by a scan over all codes.
@@ -138,7 +140,8 @@ fn scan(grow: &Grow, node: u32) -> Vec<u32> {
     best.into_iter().map(|pair| pair.1).collect()
 }
 
-fn share(
+/// Which share of the truth a walk finds.
+fn found_of(
     (grow, signs): (&Grow, Option<&[u8]>),
     hand: &mut Hand,
     (node, truth): (u32, &[u32]),
@@ -147,7 +150,7 @@ fn share(
     let aim = Reach::of(effort, 11).aim(1.0, grow.measure.l2);
     match signs {
         Some(signs) => grow.walk_links_to(hand, (node, signs), aim)?,
-        None => grow.walk_to(hand, node, aim)?,
+        None => grow.walk_to(hand, node, aim),
     }
     let nearest = hand.beam.nearest.iter().map(|pair| pair.1).filter(|other| *other != node);
     let found = nearest.take(10).filter(|other| truth.contains(other)).count();

@@ -10,7 +10,6 @@ use crate::{
         rotate::splitmix,
     },
 };
-use std::ops::Deref;
 
 /// How hard to look for links.
 #[derive(Clone, Copy, Debug)]
@@ -40,31 +39,6 @@ pub(crate) struct Grow {
     pub(crate) doors: AlignedBytes,
     pub(crate) threads: usize,
     pub(crate) care: Care,
-}
-
-/// Rows of nodes end to end in memory.
-pub(super) struct Flat<'a> {
-    pub(super) rows: &'a [u8],
-    pub(super) doors: &'a [u8],
-    pub(super) stride: usize,
-}
-
-impl Rows for Flat<'_> {
-    #[inline]
-    fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
-        let from = node as usize * self.stride;
-        Ok(&self.rows[from..from + self.stride])
-    }
-
-    #[inline]
-    fn peek(&self, node: u32) -> Option<&[u8]> {
-        let from = node as usize * self.stride;
-        Some(&self.rows[from..from + self.stride])
-    }
-
-    fn doors(&self) -> &[u8] {
-        self.doors
-    }
 }
 
 /// One worker's memory.
@@ -126,8 +100,8 @@ impl Grow {
         &self.owns[node as usize * own..][..own]
     }
 
-    pub(super) fn heap(&self) -> Flat<'_> {
-        Flat { rows: &self.rows, doors: &self.doors, stride: self.measure.layout.stride }
+    pub(super) fn heap(&self) -> Rows<'_> {
+        Rows { all: &self.rows, stride: self.measure.layout.stride, doors: &self.doors }
     }
 
     pub(crate) fn links(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
@@ -167,7 +141,7 @@ impl Grow {
         progress: &mut Progress<'_>,
     ) -> Result<()> {
         let forward = self.each_watched(batch, progress, |grow, hand, node| {
-            grow.candidates(hand, node, pass)?;
+            grow.candidates(hand, node, pass);
             if pass == 1 {
                 grow.add_links(hand, node);
             }

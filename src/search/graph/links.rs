@@ -1,25 +1,31 @@
-//! The walk over a graph of links only: a bit per number says which neighbours are worth a look, and only
+//! The walk over links, as they are in the file: a bit per number says which neighbours are worth a look, and only
 //! those are compared.
 
 use super::{
     Graph,
-    beam::{Aim, Beam, Cost, Measure, Rows, id, keep},
+    beam::{Aim, Beam, Cost, Measure, id, keep},
     codes::Codes,
     grow::Grow,
-    walk::{Filed, best},
+    sums::Sums,
+    walk::best,
 };
 use crate::{
     error::Result,
+    format::{
+        Kind,
+        envelope::Sections,
+        section::{Section, Slice},
+    },
     schema::Metric,
     search::scan::Query,
     segment::Stored,
     vector::{
         hop::{DEGREE, Hops},
-        kernel::Kernel,
+        kernel::{Kernel, hop::touch},
         signs::{self, Signs},
     },
 };
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// By how many times what its signs are off by a node is taken for nearer than they say. From 0 to 1 the
 /// recall at equal time is about the same (texts); with this, an effort finds what it finds where rows hold
@@ -46,11 +52,54 @@ pub(super) trait Nodes {
 
 /// Nodes of a file, and where the vectors are.
 pub(super) struct Near<'a> {
-    pub(super) graph: &'a Graph,
-    pub(super) rows: Filed<'a>,
-    pub(super) codes: Codes<'a>,
-    pub(super) stored: &'a Stored<'a>,
-    pub(super) queries: &'a [Query],
+    graph: &'a Graph,
+    links: Links<'a>,
+    codes: Codes<'a>,
+    stored: &'a Stored<'a>,
+    queries: &'a [Query],
+}
+
+/// The links of nodes in a file.
+pub(super) struct Links<'a> {
+    section: &'a Section,
+    /// Which were found whole, and where their checksums are.
+    whole: &'a Sums,
+    graph: &'a Sections,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn of(graph: &'a Graph) -> Result<Links<'a>> {
+        let section = graph.sections.need(Kind::GRAPH_NODES, 0)?;
+        Ok(Links { section, whole: &graph.links, graph: &graph.sections })
+    }
+
+    /// Those of a node: 32 ids.
+    #[inline]
+    pub(super) fn get(&self, node: u32) -> Result<Slice<'a>> {
+        self.whole.read((self.section, range(node)), self.graph, node)
+    }
+
+    /// Asks for those of a node to be brought nearer.
+    #[inline]
+    fn touch(&self, node: u32) {
+        self.section.peek(range(node)).into_iter().for_each(touch);
+    }
+}
+
+#[inline]
+fn range(node: u32) -> Range<u64> {
+    let from = u64::from(node) * LINKS_BYTES as u64;
+    from..from + LINKS_BYTES as u64
+}
+
+impl<'a> Near<'a> {
+    pub(super) fn of(
+        graph: &'a Graph,
+        stored: &'a Stored<'a>,
+        queries: &'a [Query],
+    ) -> Result<Near<'a>> {
+        Ok(Near { graph, links: Links::of(graph)?, codes: Codes::of(graph)?, stored, queries })
+    }
 }
 
 /// Nodes of a graph that was just grown.
@@ -64,7 +113,7 @@ pub(super) struct Grown<'a> {
 impl Nodes for Near<'_> {
     #[inline]
     fn links(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
-        self.rows.row(node)
+        self.links.get(node)
     }
 
     #[inline]
@@ -83,12 +132,12 @@ impl Nodes for Near<'_> {
 
     #[inline]
     fn touch(&self, node: u32) {
-        self.rows.touch(node);
+        self.links.touch(node);
         self.stored.touch(node);
     }
 
     fn doors(&self) -> &[u8] {
-        self.rows.doors
+        &self.graph.doors
     }
 }
 

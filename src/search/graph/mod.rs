@@ -6,15 +6,18 @@
 //! | `course`, `seed` | in which steps, and from what links: an older graph's, or those of a build cut short |
 //! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
 //! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
+//! | `heat` | copies in memory of what is read most, and rows that are only there |
 //! | `codes`, `skim` | the same without a walk, where few rows are allowed: all are looked at by a bit per number |
 //! | `sums` | what was read of a file is whole, row by row |
 //! | `effort` | how far an effort goes, and what share of the nearest it found when that was tried |
 //!
-//! Node `i` is the vector at place `i` of the segment's VECTORS section. What a row of a node holds is
-//! in `vector::hop`. The design is that of SymphonyQG (SIGMOD 2025): a hop reads one row, which has the
-//! node's own code and codes of its 32 neighbours. Differences: own codes are of 8 bits, codes of short
-//! vectors have two bits per number, walks begin at the best of a few hundred doors, and stop when the
-//! next candidate is clearly farther than the `k`-th nearest (adaptive beam search, arXiv 2505.15636).
+//! Node `i` is the vector at place `i` of the segment's VECTORS section. The file has its 32 links and a
+//! bit per number of it, which is enough to walk. A graph that is searched often has rows in memory, made
+//! from links and vectors; what one holds is in `vector::hop`. Their design is that of SymphonyQG (SIGMOD
+//! 2025): a hop reads one row, which has the node's own code and codes of its neighbours. Differences: own
+//! codes are of 8 bits, codes of short vectors have two bits per number, walks begin at the best of a few
+//! hundred doors, and stop when the next candidate is clearly farther than the `k`-th nearest (adaptive
+//! beam search, arXiv 2505.15636).
 //!
 //! It never panics on any bytes: ids are compared with the number of nodes where they are used, and
 //! numbers that are not finite lose every comparison.
@@ -26,6 +29,7 @@ pub(crate) mod course;
 pub(crate) mod effort;
 mod encode;
 pub(crate) mod grow;
+mod heat;
 mod links;
 mod pool;
 mod prune;
@@ -44,9 +48,8 @@ use crate::{
     search::graph::{
         beam::{Beam, Measure},
         effort::Trial,
-        links::LINKS_BYTES,
+        links::{LINKS_BYTES, Links},
         sums::Sums,
-        walk::Filed,
     },
     segment::{Segment, Stored},
     vector::{
@@ -57,34 +60,23 @@ use crate::{
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
-};
-
-/// What the rows of the graph hold: everything a hop needs, or links only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    Fast,
-    Compact,
-}
+use std::sync::{OnceLock, atomic::AtomicU64};
 
 /// GRAPH_META: what one must know to read the other sections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) nodes: u32,
     pub(crate) dim: u32,
-    /// Numbers that codes of neighbours cover, and bits per number.
+    /// Numbers that codes of neighbours cover in rows, and bits per number.
     pub(crate) coded: u32,
     pub(crate) bits: u32,
-    /// Whether rows hold links only.
-    pub(crate) compact: bool,
     /// Of the rotation.
     pub(crate) seed: u64,
     pub(crate) scales: [f32; 2],
     pub(crate) doors: u32,
-    /// What was found at which effort.
+    /// What was found at which effort: over links, and over rows.
     pub(crate) trials: Vec<Trial>,
+    pub(crate) row_trials: Vec<Trial>,
 }
 
 /// An open graph.
@@ -98,21 +90,19 @@ pub(crate) struct Graph {
     center: Vec<f32>,
     /// Small, and used by every walk.
     doors: Vec<u8>,
-    /// Rows of nodes and stored vectors that were found whole.
-    rows: Sums,
+    /// Links of nodes and stored vectors that were found whole.
+    links: Sums,
     vectors: Sums,
     beams: Mutex<Vec<Beam>>,
     /// How often it was searched: what is read often is worth a copy on large pages.
     walks: AtomicU64,
-    hot: OnceLock<Vec<(Kind, Hot)>>,
+    hot_signs: OnceLock<Hot>,
+    /// Rows of nodes, which are not in the file.
+    hot_rows: OnceLock<Hot>,
 }
 
 /// Most numbers of a vector that a graph can have: sums of codes fit 16 bits.
 const DIM_MAX: u32 = 4096;
-/// So many walks, and a graph is worth a copy in memory.
-const WALKS_BUSY: u64 = 256;
-/// Bytes copied at a time.
-const PIECE_BYTES: usize = 1 << 20;
 /// Most doors: a few hundred nodes to begin with.
 const DOORS_MAX: u32 = 1024;
 
@@ -137,9 +127,8 @@ impl Graph {
             return Err(section.corrupt(0, "fields").found("some that do not fit").into());
         }
         let layout = Layout::new(padded, meta.coded as usize, meta.bits as usize);
-        let stride = if meta.compact { LINKS_BYTES } else { layout.stride };
         for (kind, bytes) in [
-            (Kind::GRAPH_NODES, u64::from(meta.nodes) * stride as u64),
+            (Kind::GRAPH_NODES, u64::from(meta.nodes) * LINKS_BYTES as u64),
             (Kind::GRAPH_DOORS, u64::from(meta.doors) * layout.stride as u64),
             (Kind::GRAPH_CENTER, u64::from(meta.dim) * 4),
             (Kind::GRAPH_ROW_SUMS, u64::from(meta.nodes) * 4),
@@ -157,8 +146,9 @@ impl Graph {
         let doors = sections.need(Kind::GRAPH_DOORS, 0)?.all()?.to_vec();
         let measure = Measure { layout, l2: by_distance(space), scales: meta.scales };
         let rotation = Rotation::new(meta.dim as usize, meta.seed);
-        let (beams, walks, hot) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
-        let rows = Sums::of(meta.nodes, Kind::GRAPH_ROW_SUMS);
+        let (beams, walks) = (Mutex::default(), AtomicU64::new(0));
+        let (hot_signs, hot_rows) = (OnceLock::new(), OnceLock::new());
+        let links = Sums::of(meta.nodes, Kind::GRAPH_ROW_SUMS);
         let vectors = Sums::of(meta.nodes, Kind::GRAPH_VECTOR_SUMS);
         sections.need(Kind::GRAPH_NODES, 0)?.scattered();
         if let Some(stored) = segment.space(space)? {
@@ -171,11 +161,12 @@ impl Graph {
             rotation,
             center,
             doors,
-            rows,
+            links,
             vectors,
             beams,
             walks,
-            hot,
+            hot_signs,
+            hot_rows,
         })
     }
 
@@ -189,76 +180,19 @@ impl Graph {
         self.sections.bytes()
     }
 
+    /// What was found when it was tried, by the way in which it is walked now.
+    fn trials(&self) -> &[Trial] {
+        if self.hot_rows.get().is_some() { &self.meta.row_trials } else { &self.meta.trials }
+    }
+
     /// The recall that an effort had when it was tried.
     pub(crate) fn recall_at(&self, effort: u32) -> f32 {
-        effort::recall_at(&self.meta.trials, effort)
-    }
-
-    /// What is read most: signs, and rows where these are more than links.
-    fn busiest(&self) -> &'static [Kind] {
-        match self.meta.compact {
-            true => &[Kind::GRAPH_SIGNS],
-            false => &[Kind::GRAPH_SIGNS, Kind::GRAPH_NODES],
-        }
-    }
-
-    /// Bytes of memory that copies of what is read most take, or would take.
-    pub(crate) fn hot_bytes(&self) -> u64 {
-        let sections = self.busiest().iter().filter_map(|kind| self.sections.get(*kind, 0));
-        sections.map(|section| section.len).sum()
-    }
-
-    /// Whether there are such copies.
-    pub(crate) fn is_hot(&self) -> bool {
-        self.hot.get().is_some()
-    }
-
-    /// Whether it is searched often enough for copies to pay.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.walks.load(Ordering::Relaxed) >= WALKS_BUSY
-    }
-
-    /// Copies what is read most into memory on large pages; `go_on` is asked now and then.
-    pub(crate) fn heat(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        let mut copies = Vec::new();
-        for kind in self.busiest() {
-            let section = self.sections.need(*kind, 0)?;
-            let (mut hot, mut at) = (Hot::zeroed(section.len as usize)?, 0);
-            for piece in hot.chunks_mut(PIECE_BYTES) {
-                go_on()?;
-                piece.copy_from_slice(&section.read(at..at + piece.len() as u64)?);
-                at += piece.len() as u64;
-            }
-            copies.push((*kind, hot));
-        }
-        // Another thread may have been first, with the same bytes.
-        let _ = self.hot.set(copies);
-        Ok(())
-    }
-
-    /// The copy of a section in memory.
-    #[inline]
-    fn hot(&self, kind: Kind) -> Option<&[u8]> {
-        self.hot.get()?.iter().find(|copy| copy.0 == kind).map(|copy| &copy.1[..])
+        effort::recall_at(self.trials(), effort)
     }
 
     /// The effort that found a share of the nearest when it was tried, or the largest tried.
     pub(crate) fn effort_for(&self, recall: f32) -> u32 {
-        effort::effort_for(&self.meta.trials, recall)
-    }
-
-    /// The rows of nodes in the file.
-    fn filed(&self) -> Result<Filed<'_>> {
-        Ok(Filed {
-            nodes: self.sections.need(Kind::GRAPH_NODES, 0)?,
-            graph: &self.sections,
-            whole: &self.rows,
-            stride: match self.meta.compact {
-                true => LINKS_BYTES as u64,
-                false => self.measure.layout.stride as u64,
-            },
-            doors: &self.doors,
-        })
+        effort::effort_for(self.trials(), recall)
     }
 
     /// A stored vector, which is a node of this graph.
@@ -269,11 +203,7 @@ impl Graph {
 
     /// The links of a node.
     pub(crate) fn links(&self, node: u32) -> Result<Vec<u32>> {
-        let layout = self.measure.layout;
-        let (stride, from) =
-            if self.meta.compact { (LINKS_BYTES, 0) } else { (layout.stride, layout.ids) };
-        let at = u64::from(node) * stride as u64 + from as u64;
-        let row = self.sections.need(Kind::GRAPH_NODES, 0)?.read(at..at + LINKS_BYTES as u64)?;
+        let row = Links::of(self)?.get(node)?;
         let ids = row.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id));
         Ok(ids.filter(|id| *id < self.meta.nodes).collect())
     }
@@ -289,11 +219,7 @@ fn by_distance(space: &Space) -> bool {
     space.metric != Metric::Dot
 }
 
-/// Names what a graph of this space and style is made by; it changes when the content would.
-pub(crate) fn recipe(space: &Space, style: Style) -> String {
-    let style = match style {
-        Style::Fast => "3 fast",
-        Style::Compact => "3 compact",
-    };
-    format!("graph/{style} {} {:?} {:?}", space.dim, space.metric, space.encoding)
+/// Names what a graph of this space is made by; it changes when the content would.
+pub(crate) fn recipe(space: &Space) -> String {
+    format!("graph/4 {} {:?} {:?}", space.dim, space.metric, space.encoding)
 }

@@ -16,9 +16,9 @@ use crate::{
 
 impl Grow {
     /// Finds what is near a node by walking to it.
-    pub(super) fn candidates(&self, hand: &mut Hand, node: u32, pass: usize) -> Result<()> {
+    pub(super) fn candidates(&self, hand: &mut Hand, node: u32, pass: usize) {
         let width = self.care.widths[pass];
-        self.walk_to(hand, node, Aim { k: width, width, slack: 0.0, through: Through::All })?;
+        self.walk_to(hand, node, Aim { k: width, width, slack: 0.0, through: Through::All });
         let Hand { beam, pairs, .. } = hand;
         pairs.clear();
         pairs.extend(beam.trail.iter().filter(|pair| pair.1 != node));
@@ -34,14 +34,12 @@ impl Grow {
         for (distance, seen) in &mut pairs[from..] {
             *distance = self.measure.own(kernel, &beam.queries[0], self.own(*seen));
         }
-        Ok(())
     }
 
     /// Walks with the vector of a node as the query.
-    pub(super) fn walk_to(&self, hand: &mut Hand, node: u32, aim: Aim) -> Result<()> {
+    pub(super) fn walk_to(&self, hand: &mut Hand, node: u32, aim: Aim) {
         self.look_for(hand, node);
-        hand.beam.walk(&self.heap(), (&self.measure, self.nodes), aim, None)?;
-        Ok(())
+        hand.beam.walk(self.heap(), (&self.measure, self.nodes), aim, None);
     }
 
     /// Makes a node the query of a hand.

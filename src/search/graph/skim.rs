@@ -5,16 +5,13 @@
 //! near it may be (RaBitQ, SIGMOD 2024): what is surely farther than those found is not read at all.
 
 use super::{
-    beam::{Beam, Rows as _, keep},
+    beam::{Beam, keep},
     codes::Codes,
-    effort,
-    grow::Flat,
-    links,
+    effort, links,
     walk::{Ask, Cost, prepare, rescore},
 };
 use crate::{
     error::Result,
-    format::Kind,
     search::{
         scan::{Blocks, Present, Rows},
         top::Top,
@@ -47,7 +44,7 @@ pub(crate) fn skim(ask: &Ask<'_>, rows: Rows<'_>, top: &mut Top) -> Result<Cost>
     let Some(stored) = ask.segment.space(space)? else { return Ok(Cost::default()) };
     let mut beam = ask.graph.beams.lock().pop().unwrap_or_default();
     let doubt = DOUBT + 0.5 * (ask.effort.max(64) as f32 / 64.0).log2();
-    prepare(ask, &mut beam, (false, doubt.min(DOUBT_MAX)));
+    prepare(ask, &mut beam, (false, Some(doubt.min(DOUBT_MAX))));
     let found = look(ask, &stored, rows, (&beam.signs, &mut beam.offers))
         .and_then(|()| compare(ask, &stored, &mut beam))
         .and_then(|()| rescore(ask, &stored, &beam.nearest, top));
@@ -92,24 +89,16 @@ fn compare(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<()> {
     let (graph, kernel) = (ask.graph, Kernel::best());
     let Beam { queries, nearest, offers, .. } = beam;
     let width = effort::spared(ask.k);
-    if graph.meta.compact {
+    let Some(rows) = graph.rows() else {
         let distance = |place| links::distance(graph, ask.queries, stored, place);
         return sift(offers, (width, nearest), |place| stored.touch(place), distance);
-    }
-    let (layout, doors) = (graph.measure.layout, &graph.doors[..]);
+    };
     let own = |row: &[u8]| {
         let each = queries.iter().map(|query| graph.measure.own(kernel, query, row));
         each.fold(f32::INFINITY, f32::min)
     };
-    let begin = |row: &[u8]| touch(&row[..layout.own]);
-    if let Some(hot) = graph.hot(Kind::GRAPH_NODES) {
-        let rows = Flat { rows: hot, doors, stride: layout.stride };
-        let touch = |node| rows.peek(node).into_iter().for_each(begin);
-        return sift(offers, (width, nearest), touch, |node| Ok(own(&rows.row(node)?)));
-    }
-    let rows = graph.filed()?;
-    let touch = |node| rows.peek(node).into_iter().for_each(begin);
-    sift(offers, (width, nearest), touch, |node| Ok(own(&rows.row(node)?)))
+    let begin = |node| touch(&rows.row(node)[..graph.measure.layout.own]);
+    sift(offers, (width, nearest), begin, |node| Ok(own(rows.row(node))))
 }
 
 /// Keeps the nearest `width` of what is offered. Those that may be nearest are compared first, and then

@@ -3,21 +3,17 @@
 pub(crate) use super::beam::Cost;
 use super::{
     Graph,
-    beam::{Beam, Rows},
-    codes::Codes,
+    beam::Beam,
     effort::{self, Reach},
-    grow::Flat,
     links,
-    sums::Sums,
 };
 use crate::{
     error::Result,
-    format::{Kind, envelope::Sections, section::Section},
     search::{scan::Query, top::Top},
     segment::{Segment, Stored},
     vector::{hop::Hops, signs::Signs},
 };
-use std::{ops::Deref, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 /// What to look for in one graph.
 pub(crate) struct Ask<'a> {
@@ -33,34 +29,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) k: usize,
     /// How far to look.
     pub(crate) effort: u32,
-}
-
-/// Rows of nodes in a file.
-pub(super) struct Filed<'a> {
-    pub(super) nodes: &'a Section,
-    /// Which rows were found whole, and where their checksums are.
-    pub(super) graph: &'a Sections,
-    pub(super) whole: &'a Sums,
-    pub(super) stride: u64,
-    pub(super) doors: &'a [u8],
-}
-
-impl Rows for Filed<'_> {
-    #[inline]
-    fn row(&self, node: u32) -> Result<impl Deref<Target = [u8]> + '_> {
-        let from = u64::from(node) * self.stride;
-        self.whole.read((self.nodes, from..from + self.stride), self.graph, node)
-    }
-
-    #[inline]
-    fn peek(&self, node: u32) -> Option<&[u8]> {
-        let from = u64::from(node) * self.stride;
-        self.nodes.peek(from..from + self.stride)
-    }
-
-    fn doors(&self) -> &[u8] {
-        self.doors
-    }
 }
 
 /// Offers the nearest rows to `top`, with the scores that a scan would give them.
@@ -81,9 +49,9 @@ pub(crate) fn walk(ask: &Ask<'_>, top: &mut Top) -> Result<Cost> {
     offered
 }
 
-/// Puts the queries into the beam: for a walk, or to look at rows by their signs. These take rows for nearer
-/// by `doubt`.
-pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, f32)) {
+/// Puts the queries into the beam: for a walk, or to look at rows by their signs, or both. Signs take rows
+/// for nearer by `doubt`.
+pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, Option<f32>)) {
     let graph = ask.graph;
     graph.walks.fetch_add(1, Ordering::Relaxed);
     beam.queries.resize_with(ask.queries.len(), Hops::default);
@@ -99,7 +67,7 @@ pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, f32
             true => hops.prepare(&turned, &graph.measure.layout),
             false => hops.prepare_own(&turned),
         }
-        if graph.meta.compact || !walks {
+        if let Some(doubt) = doubt {
             signs.prepare(&turned, doubt);
         }
     }
@@ -108,7 +76,8 @@ pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, f32
 /// Walks; the nearest nodes are in the beam.
 fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
     let graph = ask.graph;
-    prepare(ask, beam, (true, links::DOUBT));
+    let rows = graph.rows();
+    prepare(ask, beam, (true, rows.is_none().then_some(links::DOUBT)));
     let aim = Reach::of(ask.effort, ask.k).aim(ask.share, graph.measure.l2);
     let whole = stored.is_whole();
     let allowed = |place: u32| match (ask.allowed, whole) {
@@ -122,17 +91,11 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
         None => None,
     };
     let count = graph.meta.nodes;
-    if graph.meta.compact {
-        let (rows, codes) = (graph.filed()?, Codes::of(graph)?);
-        let near = links::Near { graph, rows, codes, stored, queries: ask.queries };
-        return links::walk(&near, beam, (&graph.measure, count), aim, allowed);
+    if let Some(rows) = rows {
+        return Ok(beam.walk(rows, (&graph.measure, count), aim, allowed));
     }
-    let (stride, doors) = (graph.measure.layout.stride, &graph.doors[..]);
-    if let Some(hot) = graph.hot(Kind::GRAPH_NODES) {
-        let rows = Flat { rows: hot, doors, stride };
-        return beam.walk(&rows, (&graph.measure, count), aim, allowed);
-    }
-    beam.walk(&graph.filed()?, (&graph.measure, count), aim, allowed)
+    let near = links::Near::of(graph, stored, ask.queries)?;
+    links::walk(&near, beam, (&graph.measure, count), aim, allowed)
 }
 
 /// Scores the nearest nodes as a scan does, from the stored vectors.

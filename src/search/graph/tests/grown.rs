@@ -73,7 +73,7 @@ pub(super) fn walk(grown: &Grow, beam: &mut Beam, query: &[f32], effort: u32) ->
     beam.queries.resize_with(1, Hops::default);
     beam.queries[0].prepare(&rotated(query), &grown.measure.layout);
     let aim = Reach::of(effort, 10).aim(1.0, grown.measure.l2);
-    beam.walk(&grown.heap(), (&grown.measure, grown.nodes), aim, None).unwrap()
+    beam.walk(grown.heap(), (&grown.measure, grown.nodes), aim, None)
 }
 
 pub(super) fn links_are_whole(grown: &Grow) {
