@@ -62,7 +62,13 @@ pub(crate) fn features() -> Features {
         .source("text")
         .item("text")
         .history("text", 20)
+        .user("taste", 20)
+        .source("taste")
+        .item("taste")
         .tasks(TASKS);
+    for role in [Role::User, Role::Source] {
+        features = features.scalar(Scalar::Similarity { role, space: "taste".into() });
+    }
     for role in [Role::User, Role::Query, Role::Source] {
         features = features.scalar(Scalar::Similarity { role, space: "text".into() });
     }

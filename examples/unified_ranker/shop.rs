@@ -1,8 +1,9 @@
-//! The database: movies, histories, and a counting model of the users that nobody is judged on.
+//! The database: movies, histories, and what the users that nobody is judged on tell of movies: a counting
+//! model, and vectors of what goes together (item2vec) beside those of texts.
 
 use crate::{Outcome, data::Data};
 use bowerbird::{
-    model::{NextItems, Rules, Sequences, SimilarItems, Train, Training},
+    model::{Item2Vec, NextItems, Rules, Sequences, SimilarItems, Train, Training},
     recommend::*,
     *,
 };
@@ -64,6 +65,7 @@ pub(crate) fn part_of_query(query: usize) -> Part {
 pub(crate) fn open(data: &Data) -> Outcome<Shop> {
     let schema = Schema::new()
         .space("text", 384, Metric::Cosine)
+        .space("taste", 64, Metric::Cosine)
         .attr("title", AttrType::Text)
         .attr("people", AttrType::Text)
         .attr("plot", AttrType::Text)
@@ -80,6 +82,8 @@ pub(crate) fn open(data: &Data) -> Outcome<Shop> {
         let events = data.users[user].iter().zip(0i64..).map(|(movie, at)| (Key::Id(*movie), at));
         sequences.push((user as u64, events.collect::<Vec<_>>()));
     }
+    let sequences = Sequences::new(sequences)?;
+    let together = Item2Vec::default().train(&sequences, &mut Training::new(1).threads(2))?;
     let mut batch = db.batch();
     for (id, movie) in (1u64..).zip(&data.movies) {
         let item = Item::new(id).vector("text", movie.vector.clone());
@@ -93,6 +97,9 @@ pub(crate) fn open(data: &Data) -> Outcome<Shop> {
         }
         if let Some(year) = movie.year {
             item = item.attr("year", year);
+        }
+        if let Some(vector) = together.item_vector(&Key::Id(id)) {
+            item = item.vector("taste", vector.to_vec());
         }
         batch.put(item);
     }
@@ -110,7 +117,7 @@ pub(crate) fn open(data: &Data) -> Outcome<Shop> {
         users.push((user as u64, part_of_user(user)));
     }
     db.flush()?;
-    let rules = Rules::default().train(&Sequences::new(sequences)?, &mut Training::new(1))?;
+    let rules = Rules::default().train(&sequences, &mut Training::new(1))?;
     let version = db.publish("rules", &rules, rules.provenance(db.snapshot().seq()))?;
     db.activate("rules", version)?;
     let judged = data.queries.iter().enumerate().map(|(at, query)| {

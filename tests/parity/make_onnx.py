@@ -90,7 +90,8 @@ def ranker(manifest, weights):
 
     whole = []
     if len(features["tasks"]) > 1:
-        whole.append(g.op("Gather", w["task"], g.input("tasks", ["N"], TensorProto.INT64), axis=0))
+        tasks = g.input("tasks", ["N"], TensorProto.INT64)
+        whole.append(g.op("Gather", w["task"], tasks, axis=0))
     context_present = g.input("context_present", ["N", len(dims["context"])])
     items_present = g.input("items_present", ["N", len(dims["items"])])
     context = vectors("context", "context", context_present)
@@ -102,8 +103,12 @@ def ranker(manifest, weights):
         found = attention(g, w, manifest, body["heads"], (items[0], projection("history", 0)))
         whole += [found, g.op("Mul", found, items[0])]
     scalars = g.input("scalars", ["N", len(features["scalars"])])
-    mean, by = (np.array(row, np.float32) for row in zip(*manifest["scales"]))
-    scalars = g.op("Mul", g.op("Sub", scalars, g.constant(mean)), g.constant(by))
+    width = len(features["scalars"])
+    mean, by = (np.array(row, np.float32).reshape(-1, width) for row in zip(*manifest["scales"]))
+    mean, by = g.constant(mean), g.constant(by)
+    if len(manifest["scales"]) > width:  # Those of each task.
+        mean, by = (g.op("Gather", rows, tasks, axis=0) for rows in (mean, by))
+    scalars = g.op("Mul", g.op("Sub", scalars, mean), by)
     x = g.op("Concat", *whole, scalars, items_present, axis=1)
 
     h = x

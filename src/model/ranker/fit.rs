@@ -170,8 +170,22 @@ fn useful(examples: &Examples, list: usize) -> bool {
     labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0)
 }
 
-/// The mean of each scalar, and one over its deviation; 0 for one that does not vary.
+/// Of each task the mean of each scalar, and one over its deviation; 0 for one that does not vary.
+///
+/// What says much on one surface may be missing on the others, and then varies over all of them as it does on
+/// none (partitioned normalization, STAR, Sheng et al. 2021).
 fn scales(examples: &Examples, lists: &[usize]) -> Vec<(f32, f32)> {
+    let tasks = examples.batch.features.tasks.len().max(1) as u32;
+    let of = |task| {
+        let of: Vec<usize> =
+            lists.iter().copied().filter(|list| examples.batch.tasks[*list] == task).collect();
+        scales_of(examples, if of.is_empty() { lists } else { &of })
+    };
+    (0..tasks).flat_map(of).collect()
+}
+
+/// The same of some lists.
+fn scales_of(examples: &Examples, lists: &[usize]) -> Vec<(f32, f32)> {
     let width = examples.batch.features.scalars.len();
     let mut sums = vec![(0f64, 0f64); width];
     let mut count = 0f64;

@@ -236,10 +236,15 @@ impl<C: Card> Runner<C> {
                 }
             }
         }
-        let norm = &self.model.net.norm;
-        let scalars = batch.scalars().iter().zip(norm.iter().cycle());
-        let scalars: Vec<f32> = scalars.map(|(x, (mean, by))| (x - mean) * by).collect();
-        whole.put(None, (&card.floats(&scalars)?, norm.len()), &each)?;
+        let mut scalars = Vec::with_capacity(batch.scalars().len());
+        for request in 0..batch.requests() {
+            let scales = self.model.net.scales(batch.tasks()[request]);
+            for row in batch.range(request) {
+                let row = &batch.scalars()[row * scales.len()..][..scales.len()];
+                scalars.extend(row.iter().zip(scales).map(|(x, (mean, by))| (x - mean) * by));
+            }
+        }
+        whole.put(None, (&card.floats(&scalars)?, shape.scalars as usize), &each)?;
         whole.put(None, (&self.flags(&flags)?, flags.len()), &each)?;
         Ok((whole.out, width))
     }

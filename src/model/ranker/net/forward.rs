@@ -146,9 +146,11 @@ impl Net {
     }
 
     fn item_inputs(&self, input: &Input<'_>, trace: &Trace) -> Vec<f32> {
-        let (p, width, scalars) = (self.shape.p(), self.shape.item_width(), self.norm.len());
+        let (p, width) = (self.shape.p(), self.shape.item_width());
+        let scalars = self.shape.scalars as usize;
         let mut rows = Vec::with_capacity(input.candidates() * width);
         for (request, range) in input.ranges.iter().enumerate() {
+            let scales = self.scales(input.tasks[request]);
             for row in range.clone() {
                 for column in &trace.items {
                     rows.extend_from_slice(&column[row * p..][..p]);
@@ -169,7 +171,7 @@ impl Net {
                     rows.extend(found.iter().zip(item).map(|(a, b)| a * b));
                 }
                 let raw = &input.scalars[row * scalars..][..scalars];
-                rows.extend(raw.iter().zip(&self.norm).map(|(x, (mean, by))| (x - mean) * by));
+                rows.extend(raw.iter().zip(scales).map(|(x, (mean, by))| (x - mean) * by));
                 rows.extend(input.flags.iter().map(|there| f32::from(there[row])));
             }
         }

@@ -38,7 +38,7 @@ pub(crate) struct Net {
     pub(crate) parts: Vec<Part>,
     places: BTreeMap<String, usize>,
     pub(crate) numbers: Vec<f32>,
-    /// What is taken from each scalar, and what it is multiplied by then.
+    /// What is taken from each scalar, and what it is multiplied by then: of all tasks alike, or of each.
     pub(crate) norm: Vec<(f32, f32)>,
 }
 
@@ -49,7 +49,9 @@ impl Net {
         let parts = shape.parts();
         let places = parts.iter().enumerate().map(|(at, part)| (part.name.clone(), at)).collect();
         let count = parts.last().map_or(0, |last| last.range().end);
-        if numbers.len() != count || norm.len() != shape.scalars as usize {
+        let scalars = shape.scalars as usize;
+        let all = scalars * shape.tasks.max(1) as usize;
+        if numbers.len() != count || (norm.len() != scalars && norm.len() != all) {
             let (is, scalars) = (numbers.len(), norm.len());
             let why = format!("have {is} numbers and {scalars} scales; the shape says {count}");
             return Err(crate::error::Error::invalid("weights of a ranker", why));
@@ -65,6 +67,13 @@ impl Net {
     /// A parameter.
     pub(crate) fn part(&self, name: &str) -> &[f32] {
         &self.numbers[self.range(name)]
+    }
+
+    /// The scales of the scalars of a task.
+    pub(crate) fn scales(&self, task: u32) -> &[(f32, f32)] {
+        let scalars = self.shape.scalars as usize;
+        let at = if self.norm.len() == scalars { 0 } else { task as usize * scalars };
+        &self.norm[at..at + scalars]
     }
 
     fn matrix(&self, name: &str) -> Matrix<'_> {

@@ -5,8 +5,8 @@ use crate::{
     Db, Event, Item, Key, Metric, Schema, Timestamp,
     model::{
         ranker::{
-            Cpu, Device, Examples, Features, RankBatch, RankLoss, RankModel, Ranker, Role, Scalar,
-            fit::learn,
+            Cpu, Device, Examples, Features, FitRanker, RankBatch, RankLoss, RankModel, Ranker,
+            Role, Scalar, fit::learn,
         },
         train::dice::Dice,
     },
@@ -83,7 +83,8 @@ fn net(examples: &Examples, body: Body, seed: u64) -> Net {
     let shape = Shape::of(&batch.features, &batch.dims, 4, body);
     let mut dice = Dice::new(seed, 1);
     let numbers = shape.start(seed).iter().map(|x| x + 0.1 * dice.normal()).collect();
-    Net::new(shape, numbers, vec![(0.5, 1.5), (0.0, 2.0)]).unwrap()
+    // Scalars are scaled for each task as it needs.
+    Net::new(shape, numbers, vec![(0.5, 1.5), (0.0, 2.0), (0.1, 0.7), (0.2, 1.0)]).unwrap()
 }
 
 /// Goal: gradients are what differences say, of every body and loss, with vectors, histories and
@@ -190,4 +191,35 @@ fn files_are_read_as_written() {
             assert!(RankModel::import(&weights[..cut], &manifest).is_err());
         }
     }
+}
+
+/// Goal: a scalar is scaled for each task by the lists of that task, so what is large on one surface is not
+/// small on another; a task without lists goes by all. Method: a popularity of 1 and 2, and one of a thousand.
+#[test]
+fn each_task_has_scales_of_its_own() {
+    let features = Features::new()
+        .tasks(["search", "similar", "home"])
+        .scalar(Scalar::Attr { name: "seen".into(), otherwise: 0.0 });
+    let db = Db::in_memory(Schema::new().attr("seen", crate::AttrType::Float)).unwrap();
+    for (id, seen) in [1.0, 2.0, 3.0, 1000.0, 1200.0, 1400.0].into_iter().enumerate() {
+        db.batch().put(Item::new(id as u64).attr("seen", seen)).commit().unwrap();
+    }
+    let mut examples = Examples::new(features, &db.snapshot()).unwrap();
+    for list in 0..40u64 {
+        let (task, first) = if list % 2 == 0 { ("search", 0) } else { ("similar", 3) };
+        let request = Request::new(5, Timestamp(0)).task(task);
+        let label = |id: u64| if id % 3 == 2 { 1.0 } else { 0.0 };
+        let candidates: Vec<(Key, f32)> =
+            (first..first + 3).map(|id| (Key::Id(id), label(id))).collect();
+        examples.push(&request, &candidates).unwrap();
+    }
+    let fit = FitRanker { epochs: 2, ..FitRanker::of(Body::Mlp { hidden: vec![4] }) };
+    let net = fit.train(&examples, None, &mut crate::model::Training::new(1)).unwrap().net;
+    let scales = [0, 1, 2].map(|task| net.scales(task)[0]);
+    let near = |(mean, by): (f32, f32), of: (f32, f32)| {
+        (mean - of.0).abs() < 1e-3 * of.0 && (by * of.1 - 1.0).abs() < 1e-3
+    };
+    let root = (2f32 / 3.0).sqrt();
+    assert!(near(scales[0], (2.0, root)) && near(scales[1], (1200.0, 200.0 * root)), "{scales:?}");
+    assert!((scales[2].0 - 601.0).abs() < 0.1, "{scales:?}");
 }
