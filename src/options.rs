@@ -101,7 +101,8 @@ pub enum Graphs {
     /// 128, and no more than [`Options::memory_limit_bytes`] says; see [`Db::warm`](crate::Db::warm).
     #[default]
     Fast,
-    /// Graphs are walked as they are in their files: half to two thirds of the speed.
+    /// Graphs are walked as they are in their files: with .6 of the speed for 100,000 vectors of 384 numbers,
+    /// an eighth for 1,000,000 of 128.
     Compact,
     /// None: every search scans, and is exact.
     Off,
