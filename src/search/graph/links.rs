@@ -3,7 +3,7 @@
 
 use super::{
     Graph,
-    beam::{Aim, Beam, Cost, Measure, id, keep},
+    beam::{Aim, Beam, Cost, Measure, Through, id, keep},
     codes::Codes,
     grow::Grow,
     sums::Sums,
@@ -208,6 +208,12 @@ pub(super) fn walk<N: Nodes>(
         }
         Ok(())
     };
+    // As over whole rows: see `Through`.
+    let goes = |node: u32, may: bool| {
+        aim.through == Through::All
+            || (aim.through == Through::OneOther && may)
+            || allowed.is_none_or(|allowed| allowed(node))
+    };
     let mut starts = Vec::new();
     while let Some((_, node)) = pool.next() {
         if seen.mark(node) {
@@ -224,10 +230,10 @@ pub(super) fn walk<N: Nodes>(
             ahead = pool.next().filter(|next| next.0 <= bound);
             continue;
         }
-        let links = nodes.links(node)?;
+        let (links, may) = (nodes.links(node)?, allowed.is_none_or(|allowed| allowed(node)));
         for n in 0..DEGREE {
             let to = id(&links, 4 * n);
-            if to < count && seen.mark(to) {
+            if to < count && !seen.has(to) && goes(to, may) && seen.mark(to) {
                 nodes.touch_signs(to);
                 fresh.push(to);
             }
@@ -236,7 +242,7 @@ pub(super) fn walk<N: Nodes>(
         cost.expanded += 1;
         cost.scored += fresh.len() as u64;
         let distance = nodes.distance(node)?;
-        if allowed.is_none_or(|allowed| allowed(node)) {
+        if may {
             keep(nearest, aim.width, distance, node);
             bound = aim.bound(nearest);
         }
