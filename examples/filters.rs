@@ -1,6 +1,7 @@
 //! Filtered search in the peer benchmark: twelve kinds of range filter, recall and speed.
 //!
-//! `filters DATA WORKDIR [--threads 2] [--efforts 16,32,64] [--only rand10,neg500]`
+//! `filters DATA WORKDIR [--threads 2] [--efforts 16,32,64] [--only rand10,neg500]
+//! [--graphs compact|fast]`
 //!
 //! DATA is a folder of the peer benchmark with base.npy, query.npy, attr.npy and meta.json, and with
 //! its filters taken apart: `python3 -m zipfile -e DATA/filters.npz DATA/filters`. The database stays
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome<()> {
     let (mut plain, mut threads, mut efforts) = (Vec::new(), 2, EFFORTS.to_vec());
-    let mut only: Option<Vec<String>> = None;
+    let (mut only, mut graphs): (Option<Vec<String>>, _) = (None, Graphs::Fast);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -50,6 +51,13 @@ fn run() -> Outcome<()> {
             "--only" => {
                 let list = words.next().ok_or("--only needs names")?;
                 only = Some(list.split(',').map(str::to_owned).collect());
+            }
+            "--graphs" => {
+                graphs = match words.next().as_deref() {
+                    Some("compact") => Graphs::Compact,
+                    Some("fast") => Graphs::Fast,
+                    _ => return Err("--graphs needs compact or fast".into()),
+                }
             }
             _ => plain.push(PathBuf::from(word)),
         }
@@ -69,7 +77,7 @@ fn run() -> Outcome<()> {
             return Err(format!("--only {wanted}: is none of {}", names.join(", ")).into());
         }
     }
-    let db = database(data, workdir, threads)?;
+    let db = database(data, workdir, Options::default().build_threads(threads).graphs(graphs))?;
     let queries = Table::read(&data.join("query.npy"))?;
     db.warm()?;
     let snapshot = db.snapshot();
@@ -152,10 +160,10 @@ fn measure(
 }
 
 /// Opens the database of a data set, or makes it: vectors and two attributes.
-fn database(data: &Path, workdir: &Path, threads: usize) -> Outcome<Db> {
+fn database(data: &Path, workdir: &Path, options: Options) -> Outcome<Db> {
     let folder = workdir.join("db");
     if folder.exists() {
-        return Ok(Db::open(folder)?);
+        return Ok(Db::open_with(folder, options)?);
     }
     let (base, attrs) =
         (Table::read(&data.join("base.npy"))?, Table::read(&data.join("attr.npy"))?);
@@ -177,7 +185,7 @@ fn database(data: &Path, workdir: &Path, threads: usize) -> Outcome<Db> {
         fs::remove_dir_all(&building)?;
     }
     let start = Instant::now();
-    let db = Db::create_with(&building, schema, Options::default().build_threads(threads))?;
+    let db = Db::create_with(&building, schema, options.clone())?;
     for first in (0..base.rows).step_by(1000) {
         let mut batch = db.batch();
         for row in first..base.rows.min(first + 1000) {
@@ -192,7 +200,7 @@ fn database(data: &Path, workdir: &Path, threads: usize) -> Outcome<Db> {
     db.close()?;
     fs::rename(&building, &folder)?;
     eprintln!("built in {:.1} s", start.elapsed().as_secs_f64());
-    Ok(Db::open(folder)?)
+    Ok(Db::open_with(folder, options)?)
 }
 
 /// A table of numbers from a `.npy` file.
