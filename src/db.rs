@@ -196,7 +196,8 @@ impl Db {
 
     /// Brings into memory what searches by graphs read most, now, where a thread would do it after some
     /// hundred searches; says how many bytes that is. It takes some microseconds for each item, and never more
-    /// memory than graphs may take, see [`Options::memory_limit_bytes`].
+    /// memory than graphs may take, see [`Options::memory_limit_bytes`]. Snapshots from now on are faster; those
+    /// that there are go on as they were, since a walk over what is in memory may miss other items.
     ///
     /// ```
     /// # use bowerbird::*;

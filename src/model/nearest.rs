@@ -77,7 +77,7 @@ impl Nearest {
         let mut sink = Sink::heap();
         built.save(&mut sink, progress)?;
         let graph = Graph::open(sink.into_heap()?, &segment, &space)?;
-        graph.keep_rows(built.into_rows());
+        let graph = graph.with_rows(built.into_rows(), None);
         Ok(Nearest { space, segment, graph })
     }
 
@@ -162,7 +162,7 @@ impl Nearest {
             return Ok(None);
         }
         let graph = Graph::open(graph, &segment, &space)?;
-        graph.make_rows((&segment, &space), 1, &mut || Ok(()))?;
+        let graph = graph.warmed((&segment, &space), (1, None), &mut || Ok(()))?;
         Ok(Some(Nearest { space, segment, graph }))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Relevance,
         counts::{disk_parts, prefix},
     },
-    search::scan::{self, Rows},
+    search::{blocks::Rows, scan},
     store::{
         Part, Snapshot, nearest,
         weight::{Weight, block},

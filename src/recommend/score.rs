@@ -8,7 +8,7 @@ use crate::{
         retrieve::{time_attr, time_of},
         summarize::{check_half_life, decay},
     },
-    search::scan::{self, Rows},
+    search::{blocks::Rows, scan},
     store::nearest,
 };
 use roaring::RoaringBitmap;

@@ -3,12 +3,15 @@
 use crate::{
     error::Result,
     schema::Space,
-    search::top::Top,
+    search::{
+        blocks::{Blocks, Rows},
+        present,
+        top::Top,
+    },
     segment::{Segment, Stored, numbers},
     vector::probe::Probe,
 };
-use roaring::RoaringBitmap;
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 /// A prepared query in one space, and its weight in the sum.
 pub(crate) struct Query {
@@ -24,21 +27,8 @@ impl std::fmt::Debug for Query {
     }
 }
 
-/// Rows scored at a time: their scores stay in the first-level cache.
-const BLOCK_ROWS: u32 = 1024;
-
 /// Rows that are asked for before they are scored, where they do not follow each other.
 const AHEAD: usize = 8;
-
-/// Which rows of a segment to look at.
-#[derive(Clone, Copy)]
-pub(crate) enum Rows<'a> {
-    All,
-    Only(&'a RoaringBitmap),
-    /// Ascending.
-    List(&'a [u32]),
-    Where(&'a dyn Fn(u32) -> bool),
-}
 
 /// How several queries make one score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,32 +78,29 @@ pub(crate) fn blended(
     range: Range<u32>,
     visit: &mut dyn FnMut(&[u32], &[f32]),
 ) -> Result<()> {
-    let mut columns = Vec::with_capacity(queries.len());
-    for query in queries {
-        match segment.space(&query.space)? {
-            Some(stored) => columns.push(Scorer::new(query, stored)?),
-            None => return Ok(()),
-        }
-    }
+    let (columns, mut spaces) = columns(segment, queries)?;
+    let Some(mut columns) = columns.into_iter().collect::<Option<Vec<Scorer<'_>>>>() else {
+        return Ok(());
+    };
     let mut blocks = Blocks::new(rows, range);
     let (mut block, mut sums, mut others) = (Vec::new(), Vec::new(), Vec::new());
     while blocks.next(&mut block) {
-        for column in &columns {
-            column.present.keep(&mut block);
-        }
+        spaces.iter().try_for_each(|space| present::keep(&space.stored, &mut block))?;
         if block.is_empty() {
             continue;
         }
+        spaces.iter_mut().try_for_each(|space| space.find(&block))?;
         sums.clear();
         sums.resize(block.len(), 0.0);
         for (at, column) in columns.iter_mut().enumerate() {
+            let space = &spaces[column.space];
             if blend == Blend::Sum || at == 0 {
-                column.add(&block, &mut sums)?;
+                column.add(space, &mut sums)?;
                 continue;
             }
             others.clear();
             others.resize(block.len(), 0.0);
-            column.add(&block, &mut others)?;
+            column.add(space, &mut others)?;
             sums.iter_mut().zip(&others).for_each(|(best, score)| *best = best.max(*score));
         }
         visit(&block, &sums);
@@ -133,35 +120,36 @@ pub(crate) fn apart(
     range: Range<u32>,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
-    let mut columns = Vec::with_capacity(queries.len());
-    for query in queries {
-        let stored = segment.space(&query.space)?;
-        columns.push(stored.map(|stored| Scorer::new(query, stored)).transpose()?);
-    }
+    let (mut columns, mut spaces) = columns(segment, queries)?;
     let mut blocks = Blocks::new(rows, range);
     let mut scores = vec![Vec::new(); queries.len()];
-    let (mut block, mut here, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+    let mut here = vec![Vec::new(); spaces.len()];
+    let (mut block, mut sums) = (Vec::new(), Vec::new());
     while blocks.next(&mut block) {
         if block.is_empty() {
             continue;
+        }
+        for (space, here) in spaces.iter_mut().zip(&mut here) {
+            here.clone_from(&block);
+            present::keep(&space.stored, here)?;
+            space.find(here)?;
         }
         for (column, scores) in columns.iter_mut().zip(&mut scores) {
             scores.clear();
             scores.resize(block.len(), f32::NAN);
             let Some(column) = column else { continue };
-            if column.present.0.is_none() {
+            let (space, here) = (&spaces[column.space], &here[column.space]);
+            if here.len() == block.len() {
                 scores.fill(0.0);
-                column.add(&block, scores)?;
+                column.add(space, scores)?;
                 continue;
             }
-            here.clone_from(&block);
-            column.present.keep(&mut here);
             if here.is_empty() {
                 continue;
             }
             sums.clear();
             sums.resize(here.len(), 0.0);
-            column.add(&here, &mut sums)?;
+            column.add(space, &mut sums)?;
             let mut places = block.iter().zip(scores.iter_mut());
             for (row, sum) in here.iter().zip(&sums) {
                 if let Some((_, score)) = places.find(|(place, _)| *place == row) {
@@ -174,114 +162,67 @@ pub(crate) fn apart(
     Ok(())
 }
 
-/// The rows to look at, a block at a time.
-pub(super) struct Blocks<'a> {
-    range: Range<u32>,
-    rows: Left<'a>,
-}
-
-enum Left<'a> {
-    All,
-    Only(roaring::bitmap::Iter<'a>),
-    List(&'a [u32]),
-    Where(&'a dyn Fn(u32) -> bool),
-}
-
-impl<'a> Blocks<'a> {
-    pub(super) fn new(rows: Rows<'a>, range: Range<u32>) -> Blocks<'a> {
-        let rows = match rows {
-            Rows::All => Left::All,
-            Rows::Only(bitmap) => Left::Only(bitmap.range(range.clone())),
-            Rows::List(list) => {
-                let place = |row| list.partition_point(|one| *one < row);
-                Left::List(&list[place(range.start)..place(range.end)])
-            }
-            Rows::Where(allowed) => Left::Where(allowed),
-        };
-        Blocks { range, rows }
-    }
-
-    /// Puts the next rows into `block`, perhaps none; `false` after the last.
-    pub(super) fn next(&mut self, block: &mut Vec<u32>) -> bool {
-        block.clear();
-        let start = self.range.start;
-        let end = self.range.end.min(start.saturating_add(BLOCK_ROWS));
-        match &mut self.rows {
-            Left::Only(rows) => block.extend(rows.by_ref().take(BLOCK_ROWS as usize)),
-            Left::List(list) => {
-                let (now, rest) = list.split_at(list.len().min(BLOCK_ROWS as usize));
-                block.extend(now);
-                *list = rest;
-            }
-            Left::All => block.extend(start..end),
-            Left::Where(allowed) => block.extend((start..end).filter(|row| allowed(*row))),
-        }
-        match self.rows {
-            Left::Only(_) | Left::List(_) => !block.is_empty(),
-            Left::All | Left::Where(_) => {
-                self.range.start = end;
-                start < end
-            }
-        }
-    }
-}
-
-/// The rows that have a vector, ascending; `None` if all have.
-pub(super) struct Present(Option<Vec<u32>>);
-
-impl Present {
-    pub(super) fn of(stored: &Stored<'_>) -> Result<Present> {
-        stored.row_list().map(Present)
-    }
-
-    /// Drops rows without a vector from ascending ones.
-    pub(super) fn keep(&self, rows: &mut Vec<u32>) {
-        let Some(present) = &self.0 else { return };
-        let Some(first) = rows.first() else { return };
-        let mut at = present.partition_point(|row| row < first);
-        rows.retain(|row| {
-            while present.get(at).is_some_and(|p| p < row) {
-                at += 1;
-            }
-            present.get(at) == Some(row)
-        });
-    }
-
-    /// Where the vectors of rows are that all have one.
-    pub(super) fn places<'r>(&self, rows: &'r [u32]) -> Cow<'r, [u32]> {
-        let Some(present) = &self.0 else { return Cow::Borrowed(rows) };
-        let place = |row: &u32| present.partition_point(|p| p < row) as u32;
-        Cow::Owned(rows.iter().map(place).collect())
-    }
-}
-
-/// One space of one segment with its query.
+/// One query with the vectors of its space.
 struct Scorer<'a> {
     query: &'a Query,
-    stored: Stored<'a>,
-    present: Present,
+    /// Which of the spaces that are asked for.
+    space: usize,
     scores: Vec<f32>,
 }
 
-impl<'a> Scorer<'a> {
-    fn new(query: &'a Query, stored: Stored<'a>) -> Result<Scorer<'a>> {
-        let present = Present::of(&stored)?;
-        Ok(Scorer { query, stored, present, scores: Vec::new() })
-    }
+/// A space of a segment, and where in it the rows of a block are.
+struct Asked<'a> {
+    stored: Stored<'a>,
+    places: Vec<u32>,
+}
 
-    /// Adds the weighted scores of `rows`, which all have a vector, ascending.
-    fn add(&mut self, rows: &[u32], sums: &mut [f32]) -> Result<()> {
-        let places = self.present.places(rows);
-        let places = &places[..];
+/// The queries, and their spaces, each once; `None` in place of one that the segment has no vectors of.
+fn columns<'a>(
+    segment: &'a Segment,
+    queries: &'a [Query],
+) -> Result<(Vec<Option<Scorer<'a>>>, Vec<Asked<'a>>)> {
+    let (mut spaces, mut known): (Vec<Asked<'a>>, Vec<u16>) = (Vec::new(), Vec::new());
+    let mut columns = Vec::with_capacity(queries.len());
+    for query in queries {
+        let id = query.space.id;
+        let space = match known.iter().position(|other| *other == id) {
+            Some(space) => space,
+            None => {
+                let Some(stored) = segment.space(&query.space)? else {
+                    columns.push(None);
+                    continue;
+                };
+                spaces.push(Asked { stored, places: Vec::new() });
+                known.push(id);
+                known.len() - 1
+            }
+        };
+        columns.push(Some(Scorer { query, space, scores: Vec::new() }));
+    }
+    Ok((columns, spaces))
+}
+
+impl Asked<'_> {
+    /// Finds the vectors of ascending rows that all have one.
+    fn find(&mut self, rows: &[u32]) -> Result<()> {
+        self.places.clear();
+        self.places.extend_from_slice(&present::places(&self.stored, rows)?);
+        Ok(())
+    }
+}
+
+impl Scorer<'_> {
+    /// Adds the weighted scores of the vectors at ascending places.
+    fn add(&mut self, Asked { stored, places }: &Asked<'_>, sums: &mut [f32]) -> Result<()> {
         if is_run(places) {
-            return self.add_stretch(places, sums);
+            return self.add_stretch(stored, places, sums);
         }
         let (mut done, mut asked) = (0, 0);
         while done < places.len() {
             // Rows here and there are not foreseen by the processor.
             let ahead = (done + AHEAD).min(places.len());
             for place in &places[ahead.min(asked)..ahead] {
-                self.stored.touch(*place);
+                stored.touch(*place);
             }
             asked = ahead;
             // A stretch with few gaps is cheaper to score whole than row by row.
@@ -289,19 +230,19 @@ impl<'a> Scorer<'a> {
             while end < places.len() && places[end] - places[end - 1] <= 3 {
                 end += 1;
             }
-            self.add_stretch(&places[done..end], &mut sums[done..end])?;
+            self.add_stretch(stored, &places[done..end], &mut sums[done..end])?;
             done = end;
         }
         Ok(())
     }
 
-    fn add_stretch(&mut self, places: &[u32], sums: &mut [f32]) -> Result<()> {
+    fn add_stretch(&mut self, stored: &Stored<'_>, places: &[u32], sums: &mut [f32]) -> Result<()> {
         let (from, to) = (places[0], places[places.len() - 1] + 1);
         let count = (to - from) as usize;
         self.scores.resize(self.scores.len().max(count), 0.0);
-        self.stored.ask(from, to);
-        let bytes = self.stored.read(from, to)?;
-        let scales = match self.stored.scales {
+        stored.ask(from, to);
+        let bytes = stored.read(from, to)?;
+        let scales = match stored.scales {
             Some(section) => Some((section, section.read(u64::from(from) * 4..u64::from(to) * 4)?)),
             None => None,
         };

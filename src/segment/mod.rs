@@ -33,7 +33,7 @@ use crate::{
         columns::typed,
         envelope::Sections,
         manifest::FileRef,
-        section::{Section, Slice},
+        section::{Column, Section, Slice},
     },
     key::Key,
     limits::SEGMENT_ROWS_MAX,
@@ -298,25 +298,40 @@ impl<'a> Stored<'a> {
         let Some(rows) = self.rows else {
             return Ok((row < self.count).then_some(row));
         };
+        let place = self.at_least(row)?;
+        Ok((place < self.count && rows.get::<u32>(place.into())? == row).then_some(place))
+    }
+
+    /// The first place whose row is this one or one after it.
+    pub(crate) fn at_least(&self, row: u32) -> Result<u32> {
+        let Some(rows) = self.rows else { return Ok(row.min(self.count)) };
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
-            match rows.get::<u32>(middle.into())?.cmp(&row) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Ok(Some(middle)),
+            match rows.get::<u32>(middle.into())? < row {
+                true => low = middle + 1,
+                false => high = middle,
             }
         }
-        Ok(None)
+        Ok(low)
+    }
+
+    /// Whose vectors are at some places, ascending, where not every row has one.
+    pub(crate) fn rows_of(&self, places: std::ops::Range<u32>) -> Result<Column<'a, u32>> {
+        let rows = self.rows.unwrap_or(self.vectors);
+        let list = rows.column::<u32>(places.start.into()..places.end.into())?;
+        if !list.is_sorted_by(|a, b| a < b) {
+            return Err(rows.corrupt(0, "rows out of order").into());
+        }
+        Ok(list)
     }
 
     /// The rows that have a vector, ascending; `None` if all have.
     pub(crate) fn row_list(&self) -> Result<Option<Vec<u32>>> {
-        let Some(rows) = self.rows else { return Ok(None) };
-        let list = rows.column::<u32>(0..self.count.into())?;
-        if !list.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(rows.corrupt(0, "rows out of order").into());
+        if self.rows.is_none() {
+            return Ok(None);
         }
+        let list = self.rows_of(0..self.count)?;
         Ok(Some(list.to_vec()))
     }
 }

@@ -7,7 +7,6 @@
 use crate::{
     error::{Error, Result},
     format::{names, sink::remove_if_there},
-    io::room,
     options::Graphs,
     progress::Progress,
     search::graph::{
@@ -45,8 +44,14 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const REST_MAX: Duration = Duration::from_secs(300);
 
 impl Failure {
+    /// One more, after those that there were.
+    pub(super) fn again(before: Option<&Failure>, error: &Error) -> Failure {
+        let times = before.map_or(0, |failure| failure.times) + 1;
+        Failure { error: error.to_string(), times, since: Instant::now() }
+    }
+
     /// Twice as long after each failure: what has failed for long may take an hour to fail again.
-    fn rests(&self) -> bool {
+    pub(super) fn rests(&self) -> bool {
         let rest = Duration::from_secs(1 << self.times.min(16));
         self.since.elapsed() < rest.min(REST_MAX)
     }
@@ -84,42 +89,10 @@ impl Store {
         }
     }
 
-    /// Brings what is read most of one graph into memory, if that is searched often or `all` are meant, and
-    /// the limit leaves room; says how many bytes it is.
-    pub(crate) fn heat_next(&self, all: bool, progress: &mut Progress<'_>) -> Result<Option<u64>> {
-        let version = self.current();
-        let go_on = &mut || progress.begin(0);
-        let room = self.room_for_graphs(&version);
-        for part in &version.parts {
-            for (space, graph) in part.graphs.iter().filter(|(_, graph)| all || graph.is_busy()) {
-                if !graph.has_signs() && graph.sign_bytes() <= room {
-                    graph.copy_signs(go_on)?;
-                    return Ok(Some(graph.sign_bytes()));
-                }
-                let space = version.schema.spaces().iter().find(|known| known.id == *space);
-                let wanted = self.options.graphs == Graphs::Fast && !graph.has_rows();
-                if let Some(space) = space.filter(|_| wanted && graph.row_bytes() <= room) {
-                    let of = (&*part.segment, space);
-                    graph.make_rows(of, self.options.build_threads, go_on)?;
-                    return Ok(Some(graph.row_bytes()));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Bytes of memory that graphs may take beside what they have.
-    fn room_for_graphs(&self, version: &Version) -> u64 {
-        let used: u64 =
-            version.parts.iter().flat_map(|p| p.graphs.values()).map(|g| g.hot_bytes()).sum();
-        // What only makes things faster must not be what a container is ended for.
-        let machine = room::memory_bytes().map_or(u64::MAX, |bytes| bytes / 4);
-        (self.options.memory_limit_bytes / 2).min(machine).saturating_sub(used)
-    }
-
-    /// What the last build of a graph that is still lacking failed with.
+    /// What the last build of a graph that is still lacking failed with, or bringing one into memory.
     pub(crate) fn index_error(&self) -> Option<String> {
-        self.failures.lock().values().max_by_key(|f| f.since).map(|f| f.error.clone())
+        let (builds, cold) = (self.failures.lock(), self.cold.lock());
+        builds.values().chain(cold.values()).max_by_key(|f| f.since).map(|f| f.error.clone())
     }
 
     fn wait_to_build(&self, progress: &mut Progress<'_>) -> Result<MutexGuard<'_, ()>> {
@@ -159,8 +132,7 @@ impl Store {
             Ok(_) => drop(failures.remove(&id)),
             Err(Error::Cancelled) => {}
             Err(error) => {
-                let times = failures.get(&id).map_or(0, |failure| failure.times) + 1;
-                let failure = Failure { error: error.to_string(), times, since: Instant::now() };
+                let failure = Failure::again(failures.get(&id), error);
                 failures.insert(id, failure);
             }
         }
@@ -225,9 +197,10 @@ impl Store {
         let what = (segment, &lack.space);
         match graphs::adopt(&*self.dir, &self.mode, &self.db, what, false) {
             Ok(Some(graph)) => {
-                let room = self.room_for_graphs(&self.current());
-                if self.options.graphs == Graphs::Fast && graph.row_bytes() <= room {
-                    graph.keep_rows(rows);
+                if self.options.graphs == Graphs::Fast
+                    && let Some(share) = self.heat_share(graph.row_bytes())
+                {
+                    return Ok(Arc::new(graph.with_rows(rows, Some(share))));
                 }
                 Ok(graph)
             }

@@ -12,14 +12,14 @@
 //! | `derived`, `origin`, `by_item`, `memo`, `held`, `weight` | what can be computed again: on disk, in memory, and how much of it |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
 //! | `words`, `matching`, `hybrid` | which words the parts have; asking for them, alone and beside vectors |
-//! | `graphs`, `index` | which graphs there are; building one |
+//! | `graphs`, `index`, `heat` | which graphs there are; building one; what of them is in memory |
 //! | `seeds`, `sow` | what the next graphs grow from: kept while one is built; left by a merge |
 //! | `snapshot`, `near`, `nearest`, `history`, `item_history` | what a reader holds and asks |
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
-//! Locks are taken in this order: `building`, `chores`, `writer`, `root`, `current`; then
-//! `failures` and `garbage`, under which no lock is taken. `building` is held for as long as a graph
-//! takes, so nobody waits for it but others who would build. No lock is on the read path but the one that
+//! Locks are taken in this order: `building` or `heating`, `chores`, `writer`, `root`, `current`; then
+//! `failures`, `cold` and `garbage`, under which no other is taken. `building` and `heating` are held for as
+//! long as a graph takes, so nobody waits for them but others who would do the same. No lock is on the read path but the one that
 //! guards the pointer to the current version.
 
 mod apply;
@@ -32,6 +32,7 @@ pub(crate) mod derived;
 mod encode;
 mod flush;
 mod graphs;
+mod heat;
 mod held;
 mod history;
 mod hybrid;
@@ -80,7 +81,7 @@ pub(crate) use version::{Part, Version};
 use crate::{
     error::{Error, Result},
     format::{batch::Op, envelope::OpenMode, manifest::Manifest, section::BlockCache},
-    io::{Dir, Lock},
+    io::{Dir, Lock, hot::Budget},
     item::{Event, Item},
     key::Key,
     options::{Durability, Options},
@@ -115,6 +116,12 @@ pub(crate) struct Store {
     building: Mutex<()>,
     /// Graphs that could not be built, by segment and space.
     failures: Mutex<BTreeMap<(u64, u16), index::Failure>>,
+    /// One graph at a time is brought into memory.
+    heating: Mutex<()>,
+    /// Graphs that could not be.
+    cold: Mutex<BTreeMap<(u64, u16), index::Failure>>,
+    /// Memory that graphs hold, those of older versions as well.
+    heat: Arc<Budget>,
     next_id: AtomicU64,
     next_heap: AtomicU64,
     /// Artifacts that snapshots have opened.
@@ -210,6 +217,9 @@ impl Store {
             chores: Mutex::default(),
             building: Mutex::default(),
             failures: Mutex::default(),
+            heating: Mutex::default(),
+            cold: Mutex::default(),
+            heat: Arc::default(),
             garbage: Mutex::default(),
             pid: std::process::id(),
             _lock: lock,

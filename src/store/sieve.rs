@@ -7,7 +7,7 @@
 use crate::{
     error::Result,
     filter::Resolved,
-    search::scan::Rows,
+    search::blocks::Rows,
     segment::{Estimate, bits::Bits, predicate::Predicate},
     store::version::Part,
 };

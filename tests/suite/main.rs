@@ -1,6 +1,7 @@
 //! Properties of the whole, one file each.
 #![allow(unreachable_pub)] // Modules of one binary: there is nobody to reach them from outside.
 
+mod alike;
 mod architecture;
 mod boosts;
 mod classify;

@@ -32,9 +32,12 @@ fn filled(dim: usize, metric: Metric, encoding: Encoding) -> (Fault, Db) {
     (dir, db)
 }
 
-/// What short walks find; what share of the truth that is, and how many rows they scored and expanded.
 fn answers(db: &Db, dim: usize) -> (Vec<Vec<Hit>>, [f64; 3]) {
-    let snapshot = db.snapshot();
+    answers_of(&db.snapshot(), dim)
+}
+
+/// What short walks find; what share of the truth that is, and how many rows they scored and expanded.
+fn answers_of(snapshot: &Snapshot, dim: usize) -> (Vec<Vec<Hit>>, [f64; 3]) {
     let one = |n| snapshot.near("v", &vector(ITEMS + n, dim)).limit(3).effort(3).run().unwrap();
     let hits = (0..60).map(one).collect();
     let cost = snapshot.measure_recall("v", 20).limit(3).effort(3).run().unwrap();
@@ -62,7 +65,9 @@ fn rows_are_made_again_as_they_were_built() {
         let cold = answers(&db, dim);
         assert!(cold != built, "{place}: over links the walk is another");
         assert_eq!(db.stats().graph_memory_bytes, 0, "{place}");
+        let before = db.snapshot();
         let bytes = db.warm().unwrap();
+        assert!(answers_of(&before, dim) == cold, "{place}: a snapshot does not change");
         assert!(bytes > rows && db.stats().graph_memory_bytes == bytes, "{place}: {bytes} {rows}");
         assert!(answers(&db, dim) == built, "{place}: warm");
         assert_eq!(db.warm().unwrap(), 0, "{place}: once");
@@ -108,4 +113,18 @@ fn answers_while_rows_are_made_are_whole() {
         asking.into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert!(answers(&db, 24).0 == built);
+}
+
+/// Goal: what several ask for at once is made once.
+#[test]
+fn what_several_warm_is_made_once() {
+    let (dir, db) = filled(24, Metric::L2, Encoding::F32);
+    drop(db);
+    let db = Db::open_in(Arc::new(dir), options(Graphs::Fast)).unwrap();
+    let warm = || db.warm().unwrap();
+    let made: u64 = std::thread::scope(|scope| {
+        let threads = [(); 3].map(|()| scope.spawn(warm));
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    assert_eq!(made, db.stats().graph_memory_bytes);
 }

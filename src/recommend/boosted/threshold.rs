@@ -12,7 +12,7 @@ use super::{ask::Ask, list::List, quality::Quality};
 use crate::{
     error::Result,
     key::{Addr, Row},
-    search::{choose, scan, scan::Rows, top::Top},
+    search::{blocks::Rows, choose, scan, top::Top},
     store::{nearest::Depth, sieve::Sieve},
 };
 use roaring::RoaringBitmap;

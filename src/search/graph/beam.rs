@@ -1,6 +1,9 @@
 //! The walk itself: from entry points to the nearest nodes, row by row.
 
-use super::pool::{Marks, Pool};
+use super::{
+    kept::Kept,
+    pool::{Marks, Pool},
+};
 use crate::vector::{
     hop::{DEGREE, Hops, Layout, NOBODY},
     kernel::{
@@ -49,7 +52,7 @@ pub(crate) struct Measure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Aim {
     pub(crate) k: usize,
-    /// A candidate farther than the nearest so many nodes is not looked at. At least `k`.
+    /// A candidate as far as the nearest so many nodes, or farther, is not looked at. At least `k`.
     pub(crate) width: usize,
     /// A candidate farther than `1 + slack` times the `k`-th nearest node so far is not looked at.
     pub(crate) slack: f32,
@@ -69,11 +72,12 @@ pub(crate) enum Through {
 }
 
 impl Aim {
-    /// The distance from which on candidates are not looked at.
+    /// Candidates beyond this distance are not looked at.
     #[inline]
     pub(super) fn bound(&self, nearest: &[(f32, u32)]) -> f32 {
         let slack = nearest.get(self.k - 1).map(|last| last.0 + self.slack * last.0.abs());
-        let width = nearest.get(self.width - 1).map(|last| last.0);
+        // As far is too far: of ten thousand nodes that are the same, `width` will do.
+        let width = nearest.get(self.width - 1).map(|last| last.0.next_down());
         slack.unwrap_or(f32::INFINITY).min(width.unwrap_or(f32::INFINITY))
     }
 }
@@ -96,7 +100,7 @@ pub(crate) struct Beam {
     pub(super) pool: Pool,
     pub(super) seen: Marks,
     /// The nearest nodes so far that may be returned, nearest first.
-    pub(crate) nearest: Vec<(f32, u32)>,
+    pub(crate) nearest: Kept,
     /// Every node that was expanded, with its own distance: what a build chooses links among.
     pub(crate) trail: Vec<(f32, u32)>,
     /// Rows that are looked at without a walk: how near each may be, and where its vector is.
@@ -142,7 +146,7 @@ impl Beam {
         let (kernel, mut cost) = (Kernel::best(), Cost::default());
         pool.clear();
         seen.clear(nodes);
-        nearest.clear();
+        nearest.begin(aim.width);
         trail.clear();
         let mut starts = [(f32::INFINITY, NOBODY); STARTS];
         let mut allowed_starts = starts;
@@ -229,7 +233,7 @@ impl Beam {
             trail.push((own, node));
             let may = allowed.is_none_or(|allowed| allowed(node));
             if may {
-                keep(nearest, aim.width, own, node);
+                nearest.offer(own, node);
                 bound = aim.bound(nearest);
             }
             while nearer != 0 {
@@ -253,6 +257,7 @@ impl Beam {
                 }
             }
         }
+        nearest.settle();
         cost
     }
 }
@@ -265,17 +270,4 @@ fn begin(starts: &mut [(f32, u32); STARTS], distance: f32, node: u32) {
         starts[at..].rotate_right(1);
         starts[at] = (distance, node);
     }
-}
-
-/// Keeps the `k` nearest, nearest first.
-#[inline]
-pub(super) fn keep(nearest: &mut Vec<(f32, u32)>, k: usize, distance: f32, node: u32) {
-    if nearest.len() == k {
-        if nearest.last().is_none_or(|last| last.0 <= distance) {
-            return;
-        }
-        nearest.pop();
-    }
-    let at = nearest.partition_point(|other| other.0 <= distance);
-    nearest.insert(at, (distance, node));
 }

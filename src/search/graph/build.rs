@@ -3,11 +3,11 @@
 use super::{
     Meta, by_distance,
     course::Keep,
-    effort,
     grow::{Care, Grow},
     links::LINKS_BYTES,
     seed::Seed,
     sums::sums_of,
+    trials,
 };
 use crate::{
     error::{Error, Result},
@@ -69,9 +69,11 @@ pub(crate) fn build(
     let l2 = by_distance(plan.space);
     let rotation = Rotation::new(plan.space.dim as usize, SEED);
     let mut center = vec![0f32; plan.space.dim as usize];
+    progress.begin(0)?;
     if l2 {
         let mut sums = vec![0f64; center.len()];
-        each_vector(plan.segment, plan.space, &mut |_, vector| {
+        let go_on = &mut || progress.check();
+        each_vector(plan.segment, plan.space, go_on, &mut |_, vector| {
             sums.iter_mut().zip(vector).for_each(|(sum, x)| *sum += f64::from(*x));
         })?;
         let mean = |sum: &f64| (sum / f64::from(count.max(1))) as f32;
@@ -82,14 +84,15 @@ pub(crate) fn build(
     let mut signs = AlignedBytes::zeroed(count as usize * sign_bytes);
     let mut codes = signs.chunks_exact_mut(sign_bytes);
     let turn = (&center[..], &rotation, &layout);
-    let owns = owns(plan.segment, plan.space, turn, &mut |bytes, turned| {
+    let go_on = &mut || progress.check();
+    let owns = owns(plan.segment, plan.space, turn, go_on, &mut |bytes, turned| {
         vector_sums.extend(sums_of(bytes, bytes.len()));
         codes.next().into_iter().for_each(|codes| signs::encode(turned, codes));
-        Ok(())
     })?;
     let mut grown = Grow::new((layout, l2), count, plan.threads, Care::for_count(count), owns)?;
     grown.grow(plan.seed.as_deref(), DOORS, (keep, progress))?;
-    let [trials, row_trials] = effort::calibrate(&grown, &signs, progress)?;
+    let vectors = (plan.segment, plan.space);
+    let [trials, row_trials] = trials::calibrate(&grown, vectors, &signs, progress)?;
     let doors = (grown.doors.len() / layout.stride) as u32;
     let meta = Meta {
         nodes: count,
@@ -128,40 +131,44 @@ fn layout(plan: &Plan<'_>, count: u32) -> Result<Layout> {
     })
 }
 
-/// Gets a vector as it is stored, and rotated.
-type Visit<'v> = dyn FnMut(&[u8], &[f32]) -> Result<()> + 'v;
+/// Gets a vector as it is stored, and decoded or rotated.
+type Visit<'v> = dyn FnMut(&[u8], &[f32]) + 'v;
+/// Is asked before every piece.
+type GoOn<'g> = dyn FnMut() -> Result<()> + 'g;
 
 /// The own codes of all vectors of a space, each of which `visit` gets.
 pub(super) fn owns(
     segment: &Segment,
     space: &Space,
     (center, rotation, layout): (&[f32], &Rotation, &Layout),
+    go_on: &mut GoOn<'_>,
     visit: &mut Visit<'_>,
 ) -> Result<AlignedBytes> {
     let count = segment.space(space)?.map_or(0, |stored| stored.count);
     let mut owns = AlignedBytes::zeroed(count as usize * layout.own);
     let mut rest = owns.chunks_exact_mut(layout.own);
     let (mut moved, mut turned) = (vec![0f32; center.len()], vec![0f32; layout.padded]);
-    let mut visited = Ok(());
-    each_vector(segment, space, &mut |bytes, vector| {
-        let Some(own) = rest.next().filter(|_| visited.is_ok()) else { return };
+    each_vector(segment, space, go_on, &mut |bytes, vector| {
+        let Some(own) = rest.next() else { return };
         moved.iter_mut().zip(vector).zip(center).for_each(|((to, x), c)| *to = x - c);
         rotation.apply(&moved, &mut turned);
         code(&turned, own);
-        visited = visit(bytes, &turned);
+        visit(bytes, &turned);
     })?;
-    visited.map(|()| owns)
+    Ok(owns)
 }
 
 /// Every vector of the space, by place.
 fn each_vector(
     segment: &Segment,
     space: &Space,
-    visit: &mut dyn FnMut(&[u8], &[f32]),
+    go_on: &mut GoOn<'_>,
+    visit: &mut Visit<'_>,
 ) -> Result<()> {
     let Some(stored) = segment.space(space)? else { return Ok(()) };
     let (dim, mut vectors, mut from) = (space.dim as usize, Vec::new(), 0);
     while from < stored.count {
+        go_on()?;
         let to = stored.count.min(from + PIECE);
         let bytes = stored.read(from, to)?;
         let scales = match stored.scales {

@@ -19,7 +19,7 @@ pub(super) struct Codes<'a> {
 impl<'a> Codes<'a> {
     pub(super) fn of(graph: &'a Graph) -> Result<Codes<'a>> {
         let section = graph.sections.need(Kind::GRAPH_SIGNS, 0)?;
-        let hot = graph.hot_signs.get().map(|copy| &copy[..]);
+        let hot = graph.hot_signs.get().map(|(copy, _)| &copy[..]);
         Ok(Codes { section, hot, stride: signs::stride(graph.rotation.padded()) })
     }
 

@@ -6,6 +6,7 @@
 use super::{
     grow::{Care, Grow, shuffled},
     seed::{self, Seed, role},
+    twins::Twins,
 };
 use crate::{error::Result, format::sink::Sink, progress::Progress};
 use std::ops::Range;
@@ -57,20 +58,22 @@ impl Stage<'_> {
 }
 
 impl Course {
-    fn new(mut roles: Vec<u8>, care: &Care) -> Course {
+    /// Of nodes that are the same, the first alone is linked.
+    fn new(mut roles: Vec<u8>, twins: &Twins, care: &Care) -> Course {
         let known = roles.iter().filter(|role| **role != role::NEW).count();
         if known < (roles.len() as f32 * OLD_SHARE_MIN) as usize {
             roles.fill(role::NEW);
         }
         let is_old = |node: &u32| roles[*node as usize] != role::NEW;
-        let all = shuffled(roles.len() as u32, 11);
-        let (mut order, new): (Vec<u32>, Vec<u32>) = all.into_iter().partition(is_old);
+        let all =
+            shuffled(roles.len() as u32, 11).into_iter().filter(|node| !twins.is_later(*node));
+        let (mut order, new): (Vec<u32>, Vec<u32>) = all.partition(is_old);
         let old = order.len();
         order.extend(&new);
         let mut course = Course { roles, order, old, again: new, steps: Vec::new() };
         match old {
             0 => course.plan_all(care),
-            _ => course.plan_new(care),
+            _ => course.plan_new(twins, care),
         }
         course
     }
@@ -89,14 +92,14 @@ impl Course {
     }
 
     /// What is new, and then once more, with those that have lost links.
-    fn plan_new(&mut self, care: &Care) {
+    fn plan_new(&mut self, twins: &Twins, care: &Care) {
         let most = (self.old as f32 * care.batch_max) as usize + 1;
         for from in (self.old..self.order.len()).step_by(most) {
             let nodes = from..self.order.len().min(from + most);
             self.steps.push(Step { pass: 0, nodes });
         }
         let worn = (0..).zip(&self.roles).filter(|(_, role)| **role == role::WORN);
-        self.again.extend(worn.map(|(node, _)| node));
+        self.again.extend(worn.map(|(node, _)| node).filter(|node| !twins.is_later(*node)));
         self.second_pass(most, care);
     }
 
@@ -125,11 +128,12 @@ impl Grow {
         (keep, progress): (&mut Keep<'_>, &mut Progress<'_>),
     ) -> Result<()> {
         let roles = seed.map_or_else(|| Ok(vec![role::NEW; self.nodes as usize]), Seed::roles)?;
-        let course = Course::new(roles, &self.care);
+        let twins = Twins::of(self);
+        let course = Course::new(roles, &twins, &self.care);
         let done = seed.map_or(Ok(0), |seed| seed.steps(course.steps.len()))?;
         progress.begin(course.steps.iter().map(|step| step.nodes.len() as u64).sum())?;
         if let Some(seed) = seed.filter(|_| done > 0 || course.old > 0) {
-            self.take_over(seed, progress)?;
+            self.take_over(seed, &twins, progress)?;
         }
         self.set_doors(&course.order[..course.old], doors);
         for (at, step) in course.steps.iter().enumerate() {
@@ -146,17 +150,19 @@ impl Grow {
                 keep(&Stage { grown: self, roles: &course.roles, steps: at + 1 }, progress)?;
             }
         }
-        Ok(())
+        self.tie(&twins, progress)
     }
 
     /// Links nodes as they are linked in a seed.
-    fn take_over(&mut self, seed: &Seed, progress: &mut Progress<'_>) -> Result<()> {
+    fn take_over(&mut self, seed: &Seed, twins: &Twins, progress: &mut Progress<'_>) -> Result<()> {
         let mut linked = Vec::with_capacity(PIECE as usize);
         for from in (0..self.nodes).step_by(PIECE as usize) {
             progress.check()?;
             linked.clear();
-            for node in from..self.nodes.min(from.saturating_add(PIECE)) {
-                let links = seed.links(node)?;
+            let nodes = from..self.nodes.min(from.saturating_add(PIECE));
+            for node in nodes.filter(|node| !twins.is_later(*node)) {
+                let mut links = seed.links(node)?;
+                twins.firsts(node, &mut links);
                 if !links.is_empty() {
                     linked.push((node, links));
                 }

@@ -1,14 +1,7 @@
 //! How far an effort goes, and what share of the nearest was found when that was tried.
 
-use super::{
-    beam::{Aim, Through},
-    grow::{Grow, Hand, shuffled},
-};
-use crate::{
-    error::Result,
-    progress::Progress,
-    vector::{hop::Hops, kernel::Kernel},
-};
+use super::beam::{Aim, Measure, Through};
+use crate::vector::hop::Hops;
 use serde::{Deserialize, Serialize};
 
 /// What a trial of an effort found.
@@ -27,9 +20,7 @@ pub(crate) struct Reach {
 }
 
 /// Efforts that are tried when a graph is built.
-const LADDER: [u32; 10] = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-/// Nodes that are looked for.
-const SAMPLE: u32 = 200;
+pub(super) const LADDER: [u32; 10] = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// Every doubling of the effort lets candidates be this much farther than the `k`-th nearest; at
 /// effort 16 they must be as near. The width, which is the effort, ends the walks of queries around
 /// which many nodes are about as far: without it, a few walks would take most of the time.
@@ -37,8 +28,10 @@ const SLACK: f32 = 0.05;
 /// Inner products have no scale on which farther could be said of all queries alike: there the width
 /// ends the walk, and only what is hopeless is left out.
 const SLACK_DOT: f32 = 0.4;
-/// Rows whose scores by codes are near the `k`-th: they are scored exactly, too.
+/// Rows beyond the `k`-th by codes that are scored exactly, too, at least.
 const SPARE: usize = 2;
+/// By how many times what codes are off by two rows may be in the wrong order.
+const DOUBT: f32 = 2.0;
 /// With at least this share of the nodes allowed, a walk goes through all.
 const ALL_SHARE_MIN: f32 = 0.8;
 /// With at least this share, a node has enough allowed neighbours.
@@ -46,9 +39,38 @@ const ALLOWED_SHARE_MIN: f32 = 0.35;
 /// A walk in which few rows may be returned sees more: at most so many times as far.
 const STRETCH_MAX: f32 = 16.0;
 
-/// How many rows are scored exactly to return `k`.
+/// How many rows are scored exactly to return `k`, at least.
 pub(super) fn spared(k: usize) -> usize {
     k + k / 8 + SPARE
+}
+
+/// How many of the nearest by codes are scored exactly to return `k`: all that may be as near as the `k`-th.
+/// Where a thousand places lie within one step of a code, these are all that a walk found.
+pub(super) fn doubtful(
+    nearest: &[(f32, u32)],
+    k: usize,
+    (measure, queries): (&Measure, &[Hops]),
+) -> usize {
+    let least = nearest.len().min(spared(k));
+    let Some((last, _)) = k.checked_sub(1).and_then(|at| nearest.get(at)) else { return least };
+    let far = last + doubt(*last, (measure, queries));
+    least + nearest[least..].partition_point(|pair| pair.0 <= far)
+}
+
+/// By how much the distances of two rows by their codes, about this far, may be in the wrong order.
+///
+/// A code rounds every number to steps of a 127th of the largest, which is about four times as large as most:
+/// off by a twelfth of a step squared each, in directions of chance.
+pub(super) fn doubt(distance: f32, (measure, queries): (&Measure, &[Hops])) -> f32 {
+    let size = 16.0 * measure.scales[1];
+    let step = size * (measure.layout.padded as f32).sqrt().min(4.0) / 127.0;
+    let along = match measure.l2 {
+        // The product of the difference with what is rounded, and the square of that.
+        true => 4.0 * distance.max(0.0) + step * step * measure.layout.padded as f32 / 15.0,
+        false => queries.iter().fold(0f32, |most, query| most.max(query.norm)),
+    };
+    let doubt = DOUBT * std::f32::consts::SQRT_2 * step * (along / 12.0).sqrt();
+    if doubt.is_finite() { doubt } else { 0.0 }
 }
 
 impl Reach {
@@ -92,67 +114,4 @@ pub(crate) fn effort_for(trials: &[Trial], recall: f32) -> u32 {
 pub(crate) fn recall_at(trials: &[Trial], effort: u32) -> f32 {
     let tried = trials.iter().take_while(|trial| trial.effort <= effort);
     tried.last().map_or(0.0, |trial| trial.recall)
-}
-
-/// Looks for what is near some of the nodes, with every effort, and compares with a scan: over links and
-/// the signs of all nodes, and over whole rows.
-pub(crate) fn calibrate(
-    grown: &Grow,
-    signs: &[u8],
-    progress: &mut Progress<'_>,
-) -> Result<[Vec<Trial>; 2]> {
-    let sample: Vec<u32> = shuffled(grown.nodes, 3).into_iter().take(SAMPLE as usize).collect();
-    let mut found = Vec::with_capacity(sample.len());
-    for some in sample.chunks(8 * grown.threads) {
-        found.extend(grown.each(some, |grow, hand, node| {
-            let truth = scan(grow, node);
-            let mut tried = [[0f32; LADDER.len()]; 2];
-            for (signs, shares) in [Some(signs), None].into_iter().zip(&mut tried) {
-                for (effort, share) in LADDER.into_iter().zip(shares) {
-                    *share = found_of((grow, signs), hand, (node, &truth), effort)?;
-                }
-            }
-            Ok(tried)
-        })?);
-        progress.check()?;
-    }
-    Ok([0, 1].map(|way| {
-        let mut best = 0.0;
-        let trial = |(at, effort)| {
-            let shares = found.iter().map(|tried: &[[f32; LADDER.len()]; 2]| tried[way][at]);
-            // More effort finds no less; a sample may say otherwise by chance.
-            best = (shares.sum::<f32>() / found.len().max(1) as f32).max(best);
-            Trial { effort, recall: best }
-        };
-        LADDER.into_iter().enumerate().map(trial).collect()
-    }))
-}
-
-/// The ten nearest of a node by a scan over all codes.
-fn scan(grow: &Grow, node: u32) -> Vec<u32> {
-    let (kernel, own) = (Kernel::best(), grow.own(node));
-    let mut query = Hops::default();
-    query.prepare_code(own, super::beam::own_numbers(own), grow.measure.layout.padded);
-    let mut best: Vec<(f32, u32)> = Vec::new();
-    for other in (0..grow.nodes).filter(|other| *other != node) {
-        super::beam::keep(&mut best, 10, grow.measure.own(kernel, &query, grow.own(other)), other);
-    }
-    best.into_iter().map(|pair| pair.1).collect()
-}
-
-/// Which share of the truth a walk finds.
-fn found_of(
-    (grow, signs): (&Grow, Option<&[u8]>),
-    hand: &mut Hand,
-    (node, truth): (u32, &[u32]),
-    effort: u32,
-) -> Result<f32> {
-    let aim = Reach::of(effort, 11).aim(1.0, grow.measure.l2);
-    match signs {
-        Some(signs) => grow.walk_links_to(hand, (node, signs), aim)?,
-        None => grow.walk_to(hand, node, aim),
-    }
-    let nearest = hand.beam.nearest.iter().map(|pair| pair.1).filter(|other| *other != node);
-    let found = nearest.take(10).filter(|other| truth.contains(other)).count();
-    Ok(found as f32 / truth.len().max(1) as f32)
 }

@@ -9,14 +9,23 @@ use super::{
     build,
     grow::{Care, Grow},
 };
-use crate::{error::Result, format::Kind, io::hot::Hot, schema::Space, segment::Segment};
+use crate::{
+    error::Result,
+    format::Kind,
+    io::hot::{Hot, Share},
+    schema::Space,
+    segment::Segment,
+};
 use std::sync::atomic::Ordering;
+
+/// Memory with what it takes of a budget, if there is one.
+pub(super) type Held = (Hot, Option<Share>);
 
 /// So many walks, and a graph is worth memory.
 const WALKS_BUSY: u64 = 256;
 /// Bytes copied at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// Rows made, or vectors rotated, between two questions whether to go on.
+/// Rows made between two questions whether to go on.
 const PIECE: u32 = 4096;
 
 impl Graph {
@@ -35,12 +44,17 @@ impl Graph {
         u64::from(self.meta.nodes) * self.measure.layout.stride as u64
     }
 
+    /// Bytes that making rows takes beside them.
+    pub(crate) fn making_bytes(&self) -> u64 {
+        u64::from(self.meta.nodes) * self.measure.layout.own as u64
+    }
+
     pub(crate) fn has_signs(&self) -> bool {
         self.hot_signs.get().is_some()
     }
 
     pub(crate) fn has_rows(&self) -> bool {
-        self.hot_rows.get().is_some()
+        self.rows.is_some()
     }
 
     /// Bytes of memory that it holds now.
@@ -52,12 +66,16 @@ impl Graph {
     /// The rows, if they are there.
     #[inline]
     pub(super) fn rows(&self) -> Option<Rows<'_>> {
-        let all = self.hot_rows.get()?;
+        let (all, _) = self.rows.as_ref()?;
         Some(Rows { all, stride: self.measure.layout.stride, doors: &self.doors })
     }
 
     /// Copies the signs into memory; `go_on` is asked now and then.
-    pub(crate) fn copy_signs(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    pub(crate) fn copy_signs(
+        &self,
+        share: Option<Share>,
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         let section = self.sections.need(Kind::GRAPH_SIGNS, 0)?;
         let (mut copy, mut at) = (Hot::zeroed(section.len as usize)?, 0);
         for piece in copy.chunks_mut(PIECE_BYTES) {
@@ -66,23 +84,20 @@ impl Graph {
             at += piece.len() as u64;
         }
         // Another thread may have been first, with the same bytes.
-        let _ = self.hot_signs.set(copy);
+        let _ = self.hot_signs.set((copy, share));
         Ok(())
     }
 
-    /// Makes the rows, of the vectors that the graph is over; `go_on` is asked now and then.
-    pub(crate) fn make_rows(
+    /// The same graph with rows, made of the vectors that it is over; `go_on` is asked now and then.
+    pub(crate) fn warmed(
         &self,
         (segment, space): (&Segment, &Space),
-        threads: usize,
+        (threads, share): (usize, Option<Share>),
         go_on: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Graph> {
         let (layout, nodes) = (self.measure.layout, self.meta.nodes);
-        let (turn, mut at) = ((&self.center[..], &self.rotation, &layout), 0);
-        let owns = build::owns(segment, space, turn, &mut |_, _| {
-            at += 1;
-            if at % PIECE == 1 { go_on() } else { Ok(()) }
-        })?;
+        let turn = (&self.center[..], &self.rotation, &layout);
+        let owns = build::owns(segment, space, turn, go_on, &mut |_, _| {})?;
         let threads = threads.max(1);
         let care = Care::for_count(nodes);
         let mut grow = Grow::new((layout, self.measure.l2), nodes, threads, care, owns)?;
@@ -93,14 +108,12 @@ impl Graph {
             let linked = (from..to).map(|node| Ok((node, self.links(node)?)));
             grow.write(&linked.collect::<Result<Vec<_>>>()?)?;
         }
-        self.keep_rows(grow.rows);
-        Ok(())
+        Ok(self.with_rows(grow.rows, share))
     }
 
-    /// Has rows that were made before.
-    pub(crate) fn keep_rows(&self, rows: Hot) {
-        if rows.len() as u64 == self.row_bytes() {
-            let _ = self.hot_rows.set(rows);
-        }
+    /// The same graph with rows that were made before.
+    pub(crate) fn with_rows(&self, rows: Hot, share: Option<Share>) -> Graph {
+        let fits = rows.len() as u64 == self.row_bytes();
+        Graph { opened: self.opened.clone(), rows: fits.then_some((rows, share)) }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Graph,
-    beam::{Aim, Beam, Cost, Measure, Through, id, keep},
+    beam::{Aim, Beam, Cost, Measure, Through, id},
     codes::Codes,
     grow::Grow,
     sums::Sums,
@@ -243,7 +243,7 @@ pub(super) fn walk<N: Nodes>(
         cost.scored += fresh.len() as u64;
         let distance = nodes.distance(node)?;
         if may {
-            keep(nearest, aim.width, distance, node);
+            nearest.offer(distance, node);
             bound = aim.bound(nearest);
         }
         near(signs, &fresh, &mut |distance, node| {
@@ -254,5 +254,6 @@ pub(super) fn walk<N: Nodes>(
         fresh.clear();
         ahead = ahead.or_else(|| pool.next().inspect(|next| nodes.touch(next.1)));
     }
+    nearest.settle();
     Ok(cost)
 }

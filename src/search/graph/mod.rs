@@ -4,12 +4,13 @@
 //! |---|---|
 //! | `build`, `grow`, `prune`, `encode` | from the vectors of a segment to a graph |
 //! | `course`, `seed` | in which steps, and from what links: an older graph's, or those of a build cut short |
-//! | `beam`, `pool`, `links` | the walk: from doors to the nearest nodes, row by row |
+//! | `twins` | nodes that are the same: left out while a graph grows, and tied in at its end |
+//! | `beam`, `pool`, `kept`, `links` | the walk: from doors to the nearest nodes, row by row |
 //! | `walk` | from queries to rows of the segment, with the scores that a scan gives them |
 //! | `heat` | copies in memory of what is read most, and rows that are only there |
 //! | `codes`, `skim` | the same without a walk, where few rows are allowed: all are looked at by a bit per number |
 //! | `sums` | what was read of a file is whole, row by row |
-//! | `effort` | how far an effort goes, and what share of the nearest it found when that was tried |
+//! | `effort`, `trials` | how far an effort goes, and what share of the nearest it found when that was tried |
 //!
 //! Node `i` is the vector at place `i` of the segment's VECTORS section. The file has its 32 links and a
 //! bit per number of it, which is enough to walk. A graph that is searched often has rows in memory, made
@@ -30,6 +31,7 @@ pub(crate) mod effort;
 mod encode;
 pub(crate) mod grow;
 mod heat;
+mod kept;
 mod links;
 mod pool;
 mod prune;
@@ -38,16 +40,18 @@ pub(crate) mod skim;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod trials;
+mod twins;
 pub(crate) mod walk;
 
 use crate::{
     error::Result,
     format::{Kind, codec, envelope::Sections, section::Slice},
-    io::hot::Hot,
     schema::{Encoding, Metric, Space},
     search::graph::{
         beam::{Beam, Measure},
         effort::Trial,
+        heat::Held,
         links::{LINKS_BYTES, Links},
         sums::Sums,
     },
@@ -60,7 +64,10 @@ use crate::{
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::sync::{OnceLock, atomic::AtomicU64};
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+};
 
 /// GRAPH_META: what one must know to read the other sections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,9 +86,18 @@ pub(crate) struct Meta {
     pub(crate) row_trials: Vec<Trial>,
 }
 
-/// An open graph.
+/// An open graph, with rows or without. Rows are not added to one that there is: a walk over links misses other
+/// rows than one over rows, and a snapshot does not change (V4).
 #[derive(Debug)]
 pub(crate) struct Graph {
+    opened: Arc<Opened>,
+    /// Rows of nodes, which are not in the file.
+    rows: Option<Held>,
+}
+
+/// What a graph is with rows and without.
+#[derive(Debug)]
+pub(crate) struct Opened {
     sections: Sections,
     meta: Meta,
     measure: Measure,
@@ -96,9 +112,14 @@ pub(crate) struct Graph {
     beams: Mutex<Vec<Beam>>,
     /// How often it was searched: what is read often is worth a copy on large pages.
     walks: AtomicU64,
-    hot_signs: OnceLock<Hot>,
-    /// Rows of nodes, which are not in the file.
-    hot_rows: OnceLock<Hot>,
+    hot_signs: OnceLock<Held>,
+}
+
+impl Deref for Graph {
+    type Target = Opened;
+    fn deref(&self) -> &Opened {
+        &self.opened
+    }
 }
 
 /// Most numbers of a vector that a graph can have: sums of codes fit 16 bits.
@@ -147,14 +168,13 @@ impl Graph {
         let measure = Measure { layout, l2: by_distance(space), scales: meta.scales };
         let rotation = Rotation::new(meta.dim as usize, meta.seed);
         let (beams, walks) = (Mutex::default(), AtomicU64::new(0));
-        let (hot_signs, hot_rows) = (OnceLock::new(), OnceLock::new());
         let links = Sums::of(meta.nodes, Kind::GRAPH_ROW_SUMS);
         let vectors = Sums::of(meta.nodes, Kind::GRAPH_VECTOR_SUMS);
         sections.need(Kind::GRAPH_NODES, 0)?.scattered();
         if let Some(stored) = segment.space(space)? {
             stored.at(0).0.scattered();
         }
-        Ok(Graph {
+        let opened = Opened {
             sections,
             meta,
             measure,
@@ -165,9 +185,9 @@ impl Graph {
             vectors,
             beams,
             walks,
-            hot_signs,
-            hot_rows,
-        })
+            hot_signs: OnceLock::new(),
+        };
+        Ok(Graph { opened: Arc::new(opened), rows: None })
     }
 
     /// What it is read from.
@@ -182,7 +202,7 @@ impl Graph {
 
     /// What was found when it was tried, by the way in which it is walked now.
     fn trials(&self) -> &[Trial] {
-        if self.hot_rows.get().is_some() { &self.meta.row_trials } else { &self.meta.trials }
+        if self.has_rows() { &self.meta.row_trials } else { &self.meta.trials }
     }
 
     /// The recall that an effort had when it was tried.
@@ -221,5 +241,5 @@ fn by_distance(space: &Space) -> bool {
 
 /// Names what a graph of this space is made by; it changes when the content would.
 pub(crate) fn recipe(space: &Space) -> String {
-    format!("graph/4 {} {:?} {:?}", space.dim, space.metric, space.encoding)
+    format!("graph/5 {} {:?} {:?}", space.dim, space.metric, space.encoding)
 }

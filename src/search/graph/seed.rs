@@ -152,5 +152,5 @@ pub(crate) fn save(
 /// Names what a seed of this space is made by. Steps are counted, so it changes when the course of a
 /// build does.
 pub(crate) fn recipe(space: &Space) -> String {
-    format!("seed/1 {} {:?} {:?}", space.dim, space.metric, space.encoding)
+    format!("seed/2 {} {:?} {:?}", space.dim, space.metric, space.encoding)
 }

@@ -5,15 +5,18 @@
 //! near it may be (RaBitQ, SIGMOD 2024): what is surely farther than those found is not read at all.
 
 use super::{
-    beam::{Beam, keep},
+    beam::Beam,
     codes::Codes,
-    effort, links,
+    effort,
+    kept::Kept,
+    links,
     walk::{Ask, Cost, prepare, rescore},
 };
 use crate::{
     error::Result,
     search::{
-        scan::{Blocks, Present, Rows},
+        blocks::{Blocks, Rows},
+        present,
         top::Top,
     },
     segment::Stored,
@@ -47,7 +50,7 @@ pub(crate) fn skim(ask: &Ask<'_>, rows: Rows<'_>, top: &mut Top) -> Result<Cost>
     prepare(ask, &mut beam, (false, Some(doubt.min(DOUBT_MAX))));
     let found = look(ask, &stored, rows, (&beam.signs, &mut beam.offers))
         .and_then(|()| compare(ask, &stored, &mut beam))
-        .and_then(|()| rescore(ask, &stored, &beam.nearest, top));
+        .and_then(|nearest| rescore(ask, &stored, &beam.nearest[..nearest], top));
     let cost = Cost { scored: beam.offers.len() as u64, expanded: 0 };
     ask.graph.beams.lock().push(beam);
     found.map(|()| cost)
@@ -62,13 +65,12 @@ fn look(
 ) -> Result<()> {
     let (graph, kernel) = (ask.graph, Kernel::best());
     let (codes, l2) = (Codes::of(graph)?, graph.measure.l2);
-    let present = Present::of(stored)?;
     let mut blocks = Blocks::new(rows, 0..ask.segment.rows());
     let (mut block, mut some, mut near) = (Vec::new(), Vec::new(), [0f32; TOGETHER]);
     offers.clear();
     while blocks.next(&mut block) {
-        present.keep(&mut block);
-        let places = present.places(&block);
+        present::keep(stored, &mut block)?;
+        let places = present::places(stored, &block)?;
         let mut next = places.chunks(TOGETHER);
         next.next().into_iter().flatten().for_each(|place| codes.touch(*place));
         for now in places.chunks(TOGETHER) {
@@ -84,42 +86,52 @@ fn look(
     Ok(())
 }
 
-/// Compares what may be near: the nearest are in the beam.
-fn compare(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<()> {
+/// Compares what may be near: the nearest are in the beam. Says how many of them are worth scoring.
+fn compare(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<usize> {
     let (graph, kernel) = (ask.graph, Kernel::best());
     let Beam { queries, nearest, offers, .. } = beam;
     let width = effort::spared(ask.k);
     let Some(rows) = graph.rows() else {
+        nearest.begin(width);
+        let far = |nearest: &Kept| nearest.get(width - 1).map(|last| last.0);
         let distance = |place| links::distance(graph, ask.queries, stored, place);
-        return sift(offers, (width, nearest), |place| stored.touch(place), distance);
+        sift(offers, (nearest, width), far, |place| stored.touch(place), distance)?;
+        return Ok(nearest.len());
     };
+    // What codes cannot tell from the last is compared, too, and kept.
+    let by_codes = (&graph.measure, &queries[..]);
+    let far = |nearest: &Kept| {
+        let last = nearest.get(width - 1)?.0;
+        Some(last + effort::doubt(last, by_codes))
+    };
+    nearest.begin(width.saturating_mul(FIRST).max(ask.effort as usize));
     let own = |row: &[u8]| {
         let each = queries.iter().map(|query| graph.measure.own(kernel, query, row));
         each.fold(f32::INFINITY, f32::min)
     };
     let begin = |node| touch(&rows.row(node)[..graph.measure.layout.own]);
-    sift(offers, (width, nearest), begin, |node| Ok(own(rows.row(node))))
+    sift(offers, (nearest, width), far, begin, |node| Ok(own(rows.row(node))))?;
+    Ok(effort::doubtful(nearest, ask.k, by_codes))
 }
 
-/// Keeps the nearest `width` of what is offered. Those that may be nearest are compared first, and then
-/// those that may be nearer than the last of these.
+/// Keeps the nearest of what is offered. Those that may be nearest are compared first, and then those that
+/// may be no farther than `far` says after these: the more it takes to fill `width`, the more are first.
 fn sift(
     offers: &mut [(f32, u32)],
-    (width, nearest): (usize, &mut Vec<(f32, u32)>),
+    (nearest, width): (&mut Kept, usize),
+    far: impl Fn(&Kept) -> Option<f32>,
     touch: impl Fn(u32),
     distance: impl Fn(u32) -> Result<f32>,
 ) -> Result<()> {
-    nearest.clear();
     // One that is neither nearer nor farther, as forged signs may say, is compared.
-    let far = |offer: &(f32, u32), nearest: &[(f32, u32)]| {
-        nearest.get(width - 1).is_some_and(|last| offer.0 > last.0)
-    };
-    let compare = |some: &[(f32, u32)], nearest: &mut Vec<(f32, u32)>| -> Result<()> {
+    let too_far =
+        |offer: &(f32, u32), nearest: &Kept| far(nearest).is_some_and(|far| offer.0 > far);
+    let compare = |some: &[(f32, u32)], nearest: &mut Kept| -> Result<()> {
         some.iter().take(AHEAD).for_each(|offer| touch(offer.1));
         for (at, offer) in some.iter().enumerate() {
             some.get(at + AHEAD).into_iter().for_each(|later| touch(later.1));
-            if !far(offer, nearest) {
-                keep(nearest, width, distance(offer.1)?, offer.1);
+            if !too_far(offer, nearest) {
+                nearest.offer(distance(offer.1)?, offer.1);
             }
         }
         Ok(())
@@ -130,12 +142,15 @@ fn sift(
     }
     let (first, rest) = offers.split_at_mut(first);
     compare(first, nearest)?;
+    nearest.settle();
     let mut left = 0;
     for at in 0..rest.len() {
-        if !far(&rest[at], nearest) {
+        if !too_far(&rest[at], nearest) {
             rest.swap(left, at);
             left += 1;
         }
     }
-    compare(&rest[..left], nearest)
+    compare(&rest[..left], nearest)?;
+    nearest.settle();
+    Ok(())
 }

@@ -40,8 +40,7 @@ pub(crate) fn walk(ask: &Ask<'_>, top: &mut Top) -> Result<Cost> {
     let Some(stored) = ask.segment.space(space)? else { return Ok(Cost::default()) };
     let mut beam = graph.beams.lock().pop().unwrap_or_default();
     let cost = found(ask, &stored, &mut beam);
-    let offered = cost.and_then(|cost| {
-        let nearest = beam.nearest.len().min(effort::spared(ask.k));
+    let offered = cost.and_then(|(cost, nearest)| {
         rescore(ask, &stored, &beam.nearest[..nearest], top)?;
         Ok(cost)
     });
@@ -73,8 +72,8 @@ pub(super) fn prepare(ask: &Ask<'_>, beam: &mut Beam, (walks, doubt): (bool, Opt
     }
 }
 
-/// Walks; the nearest nodes are in the beam.
-fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
+/// Walks; the nearest nodes are in the beam. Says how many of them are worth scoring.
+fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<(Cost, usize)> {
     let graph = ask.graph;
     let rows = graph.rows();
     prepare(ask, beam, (true, rows.is_none().then_some(links::DOUBT)));
@@ -92,10 +91,13 @@ fn found(ask: &Ask<'_>, stored: &Stored<'_>, beam: &mut Beam) -> Result<Cost> {
     };
     let count = graph.meta.nodes;
     if let Some(rows) = rows {
-        return Ok(beam.walk(rows, (&graph.measure, count), aim, allowed));
+        let cost = beam.walk(rows, (&graph.measure, count), aim, allowed);
+        let by_codes = (&graph.measure, &beam.queries[..]);
+        return Ok((cost, effort::doubtful(&beam.nearest, ask.k, by_codes)));
     }
     let near = links::Near::of(graph, stored, ask.queries)?;
-    links::walk(&near, beam, (&graph.measure, count), aim, allowed)
+    let cost = links::walk(&near, beam, (&graph.measure, count), aim, allowed)?;
+    Ok((cost, beam.nearest.len().min(effort::spared(ask.k))))
 }
 
 /// Scores the nearest nodes as a scan does, from the stored vectors.

@@ -5,12 +5,14 @@
 //! | `parts` | the pool, the nearest, efforts: against what a few naive lines say |
 //! | `codes` | that a row is read as it was written, and how good its estimates are |
 //! | `course` | builds in steps: going on from any of them, growing from an older graph |
+//! | `twins` | nodes that are the same are found, each of them |
 //! | `grown` | whole graphs: what walks find and cost, and that any vectors will do |
 
 mod codes;
 mod course;
 mod grown;
 mod parts;
+mod twins;
 
 use super::{
     beam::own_numbers,
