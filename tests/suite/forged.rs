@@ -19,6 +19,11 @@ use std::{
 /// Mutations of one test; two tests make the 20,000 of each run. A deep run does 100 times as many.
 const MUTATIONS: u64 = if option_env!("BOWERBIRD_DEEP").is_some() { 1_000_000 } else { 10_000 };
 
+/// Whether a case is tried: of two neighbours one, so that each value meets each kind of place; a deep run tries all.
+fn tried(place: usize, value: usize) -> bool {
+    option_env!("BOWERBIRD_DEEP").is_some() || (place + value).is_multiple_of(2)
+}
+
 /// The promise of C5 for a database of this size, with its factor: what is decoded is larger than
 /// the bytes it was decoded from, and the whole is held a few times over while it is merged.
 fn bytes_max(keys: KeyKind) -> u64 {
@@ -106,7 +111,7 @@ fn fields(files: &Files) -> Vec<(&str, usize, usize, usize, usize)> {
 
 /// Goal: no number in a file is believed (C3, C5). Method: 0, 1, the largest, one more, one less and
 /// the like in every numeric field of the roots, tables, headers and records, and in the first, middle
-/// and last number of each list; then right checksums; then everything as above.
+/// and last number of each list, half of the values in each; then right checksums; then everything as above.
 // checks: C3 C5
 #[test]
 fn boundary_values_in_every_numeric_field_are_survived() {
@@ -120,7 +125,10 @@ fn boundary_values_in_every_numeric_field_are_survived() {
             let old = u64::from_le_bytes(old);
             let values = [0, 1, u64::MAX, u64::MAX - 1, old.wrapping_add(1), old.wrapping_sub(1)];
             let more = [1 << 31, 1 << 63, files[path].len() as u64];
-            for new in values.into_iter().chain(more) {
+            for (nth, new) in values.into_iter().chain(more).enumerate() {
+                if !tried(at / step, nth) {
+                    continue;
+                }
                 let bytes = &new.to_le_bytes()[..size];
                 if bytes == &old.to_le_bytes()[..size] {
                     continue;
@@ -302,7 +310,7 @@ fn parts_of_row(kind: u16, stride: usize) -> Vec<(&'static str, usize, usize)> {
 
 /// Goal: links that lead nowhere, in circles or to all the same node, and lengths, scales and factors
 /// that are no numbers, cost recall and nothing else (C3, V8). Method: each such value in each part of
-/// a row: its first number or all, in one row or in all; also in the center.
+/// a row: its first number or all, in one row or in all, half of these ways for each; also in the center.
 // checks: C3 C5 V8
 #[test]
 fn links_and_factors_of_a_graph_are_not_believed() {
@@ -327,10 +335,12 @@ fn links_and_factors_of_a_graph_are_not_believed() {
                     }
                 };
                 for (name, from, to) in parts {
-                    for value in graph_section::BOUNDARIES {
-                        for (all_rows, all_numbers) in
-                            [(false, false), (false, true), (true, false), (true, true)]
-                        {
+                    for (nth, value) in graph_section::BOUNDARIES.into_iter().enumerate() {
+                        let ways = [(false, false), (true, true), (false, true), (true, false)];
+                        for (way, (all_rows, all_numbers)) in ways.into_iter().enumerate() {
+                            if !tried(nth, way) {
+                                continue;
+                            }
                             let mut envelope = envelope.clone();
                             let section = envelope.section(kind).unwrap();
                             let rows = if all_rows { usize::MAX } else { 1 };
