@@ -439,19 +439,33 @@ impl Batch<'_> {
     /// Commits, and leaves the batch empty. What an `Ok` means is [`crate::Durability`].
     ///
     /// # Errors
-    /// `Invalid`, `NoSpace`, `MemoryLimit`: no effect, try again. `Indeterminate`: reopen to know.
-    /// `Poisoned`: an earlier write failed.
+    /// `NoSpace`, `MemoryLimit`, `Io`: no effect, and the batch is as it was: commit it again once there is
+    /// room. `Invalid`: no effect, but the batch is empty, since it can never work; make it again without
+    /// what the error names. `Indeterminate`: the batch is empty; reopen to know. `Poisoned`: an earlier
+    /// write failed.
     pub fn commit(&mut self) -> Result<Seq> {
-        let ops = std::mem::take(&mut self.ops);
-        self.added = 0;
         if let Some(error) = self.failed.take() {
+            (self.ops, self.added) = (Vec::new(), 0);
             return Err(error);
         }
-        let seq = self.store().commit(ops)?;
-        if let Some(keeper) = &*self.db.keeper {
-            keeper.notice(&self.db.store);
+        self.store().may_write()?;
+        self.added = 0;
+        let ops = Arc::new(std::mem::take(&mut self.ops));
+        let done = self.store().commit(&ops);
+        match &done {
+            Ok(_) => {
+                if let Some(keeper) = &*self.db.keeper {
+                    keeper.notice(&self.db.store);
+                }
+            }
+            // Perhaps it is there, or it is sure to fail again.
+            Err(Error::Indeterminate { .. } | Error::Invalid { .. }) => {}
+            Err(_) => {
+                self.added = ops.len();
+                self.ops = Arc::unwrap_or_clone(ops);
+            }
         }
-        Ok(seq)
+        done
     }
 
     fn store(&self) -> &Store {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    limits::{GRAPH_ROWS_MIN, MEMORY_LIMIT_MIN, THREADS_MAX},
+    limits::{GRAPH_ROWS_MIN, GROUP_DELAY_MAX, MEMORY_LIMIT_MIN, THREADS_MAX},
 };
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub enum Durability {
     Immediate,
     /// D2: the same, but the answer waits for a sync shared with other commits.
     Group {
-        /// Longest wait for company.
+        /// Longest wait for company, an hour at most.
         max_delay: Duration,
         /// Operations that need no more company.
         max_ops: usize,
@@ -245,6 +245,12 @@ impl Options {
         if self.flush_bytes == 0 || self.flush_bytes > self.memory_limit_bytes / 2 {
             let why = format!("is {}; it must be 1 to half the memory limit", self.flush_bytes);
             return Err(Error::invalid("flush_bytes", why));
+        }
+        if let Durability::Group { max_delay, .. } = self.durability
+            && max_delay > GROUP_DELAY_MAX
+        {
+            let why = format!("is {max_delay:?}; a commit waits {GROUP_DELAY_MAX:?} at most");
+            return Err(Error::invalid("max_delay of Durability::Group", why));
         }
         if !(1..=THREADS_MAX).contains(&self.build_threads) {
             let why = format!("is {}; it must be 1 to {THREADS_MAX}", self.build_threads);

@@ -178,7 +178,7 @@ mod tests {
             false => Item::new(key).vector("v", [key as f32, 1.0]),
         };
         let ops = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
-        store.commit(ops).unwrap();
+        store.commit(&Arc::new(ops)).unwrap();
         store.flush(&mut Progress::silent()).unwrap();
     }
 
