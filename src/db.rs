@@ -149,7 +149,8 @@ impl Db {
     }
 
     /// Flushes and merges everything into one segment without anything dead. What was erased is
-    /// then gone from every file.
+    /// then gone from every file. It takes memory for the places of all rows and events, some 120 bytes for
+    /// each event, and for all texts of one attribute at a time, whatever the memory limit.
     pub fn compact(&self) -> Result<()> {
         self.compact_with(&mut Progress::silent())
     }
@@ -231,9 +232,12 @@ impl Db {
 
     /// Does one unit of housekeeping, the most useful one; `None` if nothing is owed.
     ///
+    /// A merge or a graph that fails is the error once, and then rests, two seconds at first and five minutes
+    /// at most, while this does what else there is; until it works it is in [`Stats::maintenance_error`].
+    ///
     /// A thread does this by default; see [`Maintenance`].
     pub fn maintain(&self) -> Result<Option<Chore>> {
-        crate::maintain::once(&self.store)
+        crate::maintain::once(&self.store, &mut Progress::silent())
     }
 
     /// What the database holds, and what housekeeping is owed.
@@ -343,8 +347,13 @@ impl Db {
     }
 
     /// Flushes, makes everything durable and says whether that went well; dropping the last handle
-    /// promises nothing (D6). Other clones may go on.
-    pub fn close(self) -> Result<()> {
+    /// promises nothing (D6). Other clones may go on; without any, a merge that a thread is doing is given
+    /// up and not waited for, as it is when the last handle drops.
+    pub fn close(mut self) -> Result<()> {
+        // Nobody else can come by a handle any more.
+        if let Some(Some(keeper)) = Arc::get_mut(&mut self.keeper) {
+            keeper.stop();
+        }
         match self.store.may_write() {
             Err(Error::ReadOnly) => Ok(()),
             Err(error) => Err(error),

@@ -29,7 +29,8 @@ pub enum Durability {
     },
     /// D3: it survives a kill. A power failure may lose the last `max_delay` and one sync.
     Buffered {
-        /// Longest time that a commit stays unsynced.
+        /// Longest time that a commit stays unsynced. A thread keeps it, whatever else is going on; with
+        /// [`Maintenance::Manual`], the next commit or `Db::maintain` does.
         max_delay: Duration,
     },
     /// D4: nothing survives until `sync`, which then promises D1 for everything before it.
@@ -76,7 +77,8 @@ pub enum Verify {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Maintenance {
-    /// One thread per open writer.
+    /// Threads of the open writer: one for flushes and merges, one for graphs, and one that keeps the time
+    /// of [`Durability::Buffered`]. They end with the last handle, a merge or build in the middle of it.
     #[default]
     Thread,
     /// The caller, through `Db::maintain`.
@@ -131,6 +133,10 @@ pub struct Options {
     /// and is refused if that does not help; what can be computed again and finds no room is computed for
     /// each question. Beside that, `IoMode::Pread` has a cache of an eighth of it, what graphs have in memory takes at
     /// most half of it, and not counted are mapped files, open models and what questions need while they run.
+    ///
+    /// A merge needs memory too, for texts, names and events more than for vectors. Housekeeping chooses none
+    /// that needs more than this limit, about: parts with very many events or long texts stay more in number.
+    /// `Db::compact` merges everything, whatever it needs.
     pub memory_limit_bytes: u64,
     /// Heap segments are flushed to disk when they reach this size together.
     pub flush_bytes: u64,

@@ -30,15 +30,20 @@ pub(crate) struct Plan {
 }
 
 /// Orders all live rows by key and all live events by user, time and arrival.
-pub(crate) fn plan(sources: &[Source<'_>]) -> Result<Plan> {
+///
+/// Reads every byte of sources on disk, so it asks after each whether to go on.
+pub(crate) fn plan(sources: &[Source<'_>], progress: &mut Progress<'_>) -> Result<Plan> {
     for source in sources {
+        progress.check()?;
         if let Source::Part { segment, .. } = source
             && segment.file().is_some()
         {
             segment.check_deep()?;
         }
     }
-    Ok(Plan { rows: plan_rows(sources)?, events: plan_events(sources)? })
+    let rows = plan_rows(sources)?;
+    progress.check()?;
+    Ok(Plan { rows, events: plan_events(sources)? })
 }
 
 fn plan_rows(sources: &[Source<'_>]) -> Result<Vec<(u32, u32)>> {

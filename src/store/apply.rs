@@ -174,7 +174,7 @@ fn merge_on_heap(
     new_uid: &dyn Fn() -> u64,
 ) -> Result<Option<Part>> {
     let sources = sources(parts);
-    let plan = merge::plan(&sources)?;
+    let plan = merge::plan(&sources, &mut Progress::silent())?;
     if plan.rows.is_empty() && plan.events.is_empty() {
         return Ok(None);
     }

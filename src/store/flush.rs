@@ -148,7 +148,7 @@ impl Store {
         progress: &mut Progress<'_>,
     ) -> Result<Option<(Arc<Segment>, Moved)>> {
         let sources = apply::sources(parts);
-        let plan = merge::plan(&sources)?;
+        let plan = merge::plan(&sources, progress)?;
         if plan.rows.is_empty() && plan.events.is_empty() {
             return Ok(None);
         }

@@ -17,7 +17,7 @@ use crate::{
     },
     segment::Segment,
     store::{
-        Store, compact,
+        Store,
         graphs::{self, Lack},
         origin,
         seeds::Pace,
@@ -139,7 +139,7 @@ impl Store {
     /// Not failed a moment ago, and not about to be merged away.
     fn is_worthwhile(&self, version: &Version, lack: &Lack) -> bool {
         let on_disk = version.parts.iter().filter(|part| !part.on_heap());
-        let merged = compact::pick(&compact::shapes(version)).unwrap_or(0..0);
+        let merged = self.next_merge(version).unwrap_or(0..0);
         let fleeting = |part: &crate::store::Part| part.segment.uid == lack.segment;
         let failures = self.failures.lock();
         let rests = failures.get(&(lack.segment, lack.space.id)).is_some_and(Failure::rests);

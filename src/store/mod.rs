@@ -8,6 +8,7 @@
 //! | `wal` | the active log file |
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
+//! | `setback` | merges that could not be done, and rest |
 //! | `recover` | from a directory to a version, for writers and readers |
 //! | `derived`, `origin`, `by_item`, `memo`, `held`, `weight` | what can be computed again: on disk, in memory, and how much of it |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
@@ -18,8 +19,8 @@
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
 //! Locks are taken in this order: `building`, `chores`, `writer`, `root`, `current`; then
-//! `failures` and `garbage`, under which no lock is taken. `building` is held for as long as a graph
-//! takes, so nobody waits for it but others who would build. No lock is on the read path but the one that
+//! `failures`, `setbacks`, `unnamed` and `garbage`, under which no lock is taken. `building` is held for
+//! as long as a graph takes, so nobody waits for it but others who would build. No lock is on the read path but the one that
 //! guards the pointer to the current version.
 
 mod apply;
@@ -50,6 +51,7 @@ mod root;
 mod seeds;
 mod selection;
 mod semantic;
+mod setback;
 pub(crate) mod sieve;
 mod snapshot;
 mod sow;
@@ -95,7 +97,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// One open database.
@@ -122,6 +124,10 @@ pub(crate) struct Store {
     /// How much memory is held, beside that of files.
     held: Arc<held::Held>,
     garbage: Mutex<Vec<root::Garbage>>,
+    /// Files that the chore in progress has published and that nobody names yet.
+    unnamed: Mutex<Vec<String>>,
+    /// Merges that could not be done.
+    setbacks: Mutex<Vec<setback::Setback>>,
     /// How far a read-only handle has read.
     tail: Mutex<recover::Tail>,
     read_only: bool,
@@ -211,6 +217,8 @@ impl Store {
             building: Mutex::default(),
             failures: Mutex::default(),
             garbage: Mutex::default(),
+            unnamed: Mutex::default(),
+            setbacks: Mutex::default(),
             pid: std::process::id(),
             _lock: lock,
             dir,
@@ -288,12 +296,21 @@ impl Store {
         Ok(())
     }
 
+    /// How long what `Durability::Buffered` has left unsynced may stay so; `None` if there is nothing.
+    pub(crate) fn sync_due_in(&self) -> Option<Duration> {
+        let Durability::Buffered { max_delay } = self.options.durability else { return None };
+        let writer = self.writer.lock();
+        let since = writer.unsynced_since.filter(|_| writer.poison.is_none())?;
+        Some(max_delay.saturating_sub(since.elapsed()))
+    }
+
     /// Syncs what `Durability::Buffered` has left unsynced for long enough.
     pub(crate) fn sync_if_due(&self) -> Result<bool> {
         let Durability::Buffered { max_delay } = self.options.durability else { return Ok(false) };
         let mut writer = self.writer.lock();
-        let due = writer.unsynced_since.is_some_and(|since| since.elapsed() >= max_delay);
-        if due && writer.poison.is_none() {
+        let late = writer.unsynced_since.is_some_and(|since| since.elapsed() >= max_delay);
+        let due = late && writer.poison.is_none();
+        if due {
             Store::sync_wal(&mut writer)?;
         }
         Ok(due)
