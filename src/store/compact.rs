@@ -3,11 +3,17 @@
 use crate::{
     defects::{self, Defect},
     error::Result,
-    format::{manifest::PartEntry, names},
+    format::{
+        manifest::{FileRef, PartEntry},
+        names,
+    },
+    key::Seq,
     progress::Progress,
     segment::{cost, dead::Dead},
     store::{
-        Store, by_item, flush, semantic,
+        Store, by_item, flush,
+        root::disagreement,
+        semantic,
         version::{Part, Version},
     },
 };
@@ -166,18 +172,34 @@ impl Store {
             }
             None => None,
         };
-        let ids: Vec<u64> = inputs.iter().map(|part| part.segment.uid).collect();
-        let file = merged.as_ref().and_then(|part| part.segment.file());
-        let replaced = self.replace_in_root(&ids, file)?;
-        let writer = self.writer.lock();
+        let count = inputs.len();
+        self.adopt_merged(&version, range, merged)?;
+        Ok(count)
+    }
+
+    /// Puts a merged part in place of its inputs: in MANIFEST, then in memory, with no commit in
+    /// between and nothing that can fail.
+    fn adopt_merged(
+        &self,
+        then: &Version,
+        range: Range<usize>,
+        merged: Option<Part>,
+    ) -> Result<()> {
+        let inputs: Vec<&Part> = then.parts[range.clone()].iter().collect();
+        let mut writer = self.writer.lock();
         let now = self.current();
         let merged = match merged {
             Some(part) => Some(flush::carry(part, &inputs, &now, &writer)?),
             None => None,
         };
+        let file = merged.as_ref().and_then(|part| part.segment.file());
         let mut parts = now.parts.clone();
         // As they are now: a build may have kept something since the merge began.
         let gone: Vec<Part> = parts.splice(range, merged).collect();
+        let ids: Vec<u64> = inputs.iter().map(|part| part.segment.uid).collect();
+        let replaced = self
+            .replace_in_root((&ids, then.seq), file)
+            .map_err(|error| self.judge(&mut writer, error))?;
         self.swap(Version { parts, ..(*now).clone() });
         drop(writer);
         for (part, entry) in gone.iter().zip(replaced) {
@@ -191,22 +213,31 @@ impl Store {
             let derived = graphs.chain(part.id_paths()).chain(part.word_files());
             derived.for_each(|path| self.discard(path, None));
         }
-        Ok(ids.len())
+        Ok(())
     }
 
+    /// In MANIFEST, one part in place of those with these ids, as the database was at a commit.
     fn replace_in_root(
         &self,
-        ids: &[u64],
-        file: Option<crate::format::manifest::FileRef>,
+        (ids, then): (&[u64], Seq),
+        file: Option<FileRef>,
     ) -> Result<Vec<PartEntry>> {
         let mut replaced = Vec::new();
         self.change_root(|root| {
-            let at =
-                root.parts.iter().position(|p| ids.first() == Some(&p.segment.id)).unwrap_or(0);
-            let end = (at + ids.len()).min(root.parts.len());
+            let named: Vec<u64> = root.parts.iter().map(|part| part.segment.id).collect();
+            let at = named.windows(ids.len()).position(|some| some == ids);
+            let Some(at) = at else {
+                return Err(disagreement(format!(
+                    "it names segments {named:?}, merged are {ids:?}"
+                )));
+            };
             let new = file.map(|segment| PartEntry { segment, dead: None, erasing: false });
-            replaced = root.parts.splice(at..end, new).collect();
-            root.synced = root.synced.max(root.flushed);
+            replaced = root.parts.splice(at..at + ids.len(), new).collect();
+            // What commits up to then have replaced is left out: without them it would be missing.
+            if !defects::on(Defect::MergeAheadOfWal) {
+                root.synced = root.synced.max(then.0);
+            }
+            Ok(())
         })?;
         Ok(replaced)
     }

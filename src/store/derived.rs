@@ -94,6 +94,8 @@ impl Store {
                 return Ok(false);
             };
             let part = &version.parts[at];
+            // Before it is there: it may be written and then not be read.
+            self.published(names::derived(part.segment.uid, by_item::BY_ITEM));
             let by_item = by_item::write(&*self.dir, &self.mode, self.db, &part.segment)?;
             let writer = self.writer.lock();
             let now = self.current();

@@ -344,15 +344,16 @@ impl Store {
         let next_lsn = version.seq.0 + 1;
         let flushed = self.write_flushed(&version, &mut crate::progress::Progress::silent())?;
         let wal = Wal::create(&*self.dir, self.db, self.new_id(), next_lsn)?;
+        let mut writer = self.writer.lock();
+        let next = self.with_flushed(&writer, &version, &flushed)?;
         self.change_root(|root| {
-            flushed.enter(root, version.seq);
             root.wals = vec![wal.entry(false)];
             root.synced = version.seq.0;
+            flushed.enter(root, version.seq)
         })?;
-        let mut writer = self.writer.lock();
+        self.swap(next);
         writer.wal = Some(wal);
         writer.erase_pending = false;
-        self.adopt_flushed(&mut writer, &version, flushed)?;
         drop(writer);
         self.remove_orphans()
     }

@@ -146,6 +146,7 @@ impl Store {
             let path = names::words(part.segment.uid, attr);
             let from = (path.as_str(), &*recipe(attr));
             origin::publish(&*self.dir, self.db, file, from, |sink| words.save(sink))?;
+            self.published(path);
             let _writer = self.writer.lock();
             let now = self.current();
             let (mut parts, schema) = (now.parts.clone(), &now.schema);
