@@ -149,7 +149,8 @@ impl Db {
     }
 
     /// Flushes and merges everything into one segment without anything dead. What was erased is
-    /// then gone from every file.
+    /// then gone from every file. It takes memory for the places of all rows and events, some 120 bytes for
+    /// each event, and for all texts of one attribute at a time, whatever the memory limit.
     pub fn compact(&self) -> Result<()> {
         self.compact_with(&mut Progress::silent())
     }
@@ -232,9 +233,12 @@ impl Db {
 
     /// Does one unit of housekeeping, the most useful one; `None` if nothing is owed.
     ///
+    /// A merge or a graph that fails is the error once, and then rests, two seconds at first and five minutes
+    /// at most, while this does what else there is; until it works it is in [`Stats::maintenance_error`].
+    ///
     /// A thread does this by default; see [`Maintenance`].
     pub fn maintain(&self) -> Result<Option<Chore>> {
-        crate::maintain::once(&self.store)
+        crate::maintain::once(&self.store, &mut Progress::silent())
     }
 
     /// What the database holds, and what housekeeping is owed.
@@ -344,8 +348,13 @@ impl Db {
     }
 
     /// Flushes, makes everything durable and says whether that went well; dropping the last handle
-    /// promises nothing (D6). Other clones may go on.
-    pub fn close(self) -> Result<()> {
+    /// promises nothing (D6). Other clones may go on; without any, a merge that a thread is doing is given
+    /// up and not waited for, as it is when the last handle drops.
+    pub fn close(mut self) -> Result<()> {
+        // Nobody else can come by a handle any more.
+        if let Some(Some(keeper)) = Arc::get_mut(&mut self.keeper) {
+            keeper.stop();
+        }
         match self.store.may_write() {
             Err(Error::ReadOnly) => Ok(()),
             Err(error) => Err(error),
@@ -440,19 +449,33 @@ impl Batch<'_> {
     /// Commits, and leaves the batch empty. What an `Ok` means is [`crate::Durability`].
     ///
     /// # Errors
-    /// `Invalid`, `NoSpace`, `MemoryLimit`: no effect, try again. `Indeterminate`: reopen to know.
-    /// `Poisoned`: an earlier write failed.
+    /// `NoSpace`, `MemoryLimit`, `Io`: no effect, and the batch is as it was: commit it again once there is
+    /// room. `Invalid`: no effect, but the batch is empty, since it can never work; make it again without
+    /// what the error names. `Indeterminate`: the batch is empty; reopen to know. `Poisoned`: an earlier
+    /// write failed.
     pub fn commit(&mut self) -> Result<Seq> {
-        let ops = std::mem::take(&mut self.ops);
-        self.added = 0;
         if let Some(error) = self.failed.take() {
+            (self.ops, self.added) = (Vec::new(), 0);
             return Err(error);
         }
-        let seq = self.store().commit(ops)?;
-        if let Some(keeper) = &*self.db.keeper {
-            keeper.notice(&self.db.store);
+        self.store().may_write()?;
+        self.added = 0;
+        let ops = Arc::new(std::mem::take(&mut self.ops));
+        let done = self.store().commit(&ops);
+        match &done {
+            Ok(_) => {
+                if let Some(keeper) = &*self.db.keeper {
+                    keeper.notice(&self.db.store);
+                }
+            }
+            // Perhaps it is there, or it is sure to fail again.
+            Err(Error::Indeterminate { .. } | Error::Invalid { .. }) => {}
+            Err(_) => {
+                self.added = ops.len();
+                self.ops = Arc::unwrap_or_clone(ops);
+            }
         }
-        Ok(seq)
+        done
     }
 
     fn store(&self) -> &Store {

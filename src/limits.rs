@@ -4,6 +4,8 @@
 //! assert_eq!(bowerbird::limits::DIM_MAX, 4096);
 //! ```
 
+use std::time::Duration;
+
 /// Longest key in bytes: it fits a length byte, and no identifier in use is longer.
 pub const KEY_BYTES_MAX: usize = 255;
 /// Longest name of a space, attribute, event kind or artifact, in bytes.
@@ -71,6 +73,8 @@ pub const WAL_FLUSH_BYTES: u64 = 64 << 20;
 pub const WAL_BYTES_MAX: u64 = 4 << 30;
 /// Commits wait for the flush once the heap holds this many times `FLUSH_BYTES`.
 pub const FLUSH_BACKLOG_MAX: u64 = 4;
+/// Longest that a commit may wait for company: nobody wants more, and clocks cannot count for ever.
+pub const GROUP_DELAY_MAX: Duration = Duration::from_secs(3600);
 /// Smallest memory limit that can work: one flush and its output columns.
 pub const MEMORY_LIMIT_MIN: u64 = 64 << 20;
 /// No number that counts commits, files or generations is larger: they start at 1 and go up by one,

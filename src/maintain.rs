@@ -49,24 +49,27 @@ pub enum Chore {
 }
 
 /// Does the most useful chore. Where there are threads, one of its own builds the graphs.
-pub(crate) fn once(store: &Store) -> Result<Option<Chore>> {
+///
+/// `progress` can end what takes long and is of no use half done. A flush it cannot: that is short, and
+/// what it writes need not be replayed.
+pub(crate) fn once(store: &Store, progress: &mut Progress<'_>) -> Result<Option<Chore>> {
     if store.sync_if_due()? {
         return Ok(Some(Chore::Synced));
     }
     if store.flush_is_due() && store.flush(&mut Progress::silent())? {
         return Ok(Some(Chore::Flushed));
     }
-    if let Some(parts) = store.compact(&mut Progress::silent())? {
+    if let Some(parts) = store.compact(progress)? {
         return Ok(Some(Chore::Merged { parts }));
     }
-    if store.derive()? || store.derive_ids()? || store.derive_words()? {
+    if store.derive()? || store.derive_ids()? || store.derive_words(progress)? {
         return Ok(Some(Chore::Derived));
     }
     let manual = store.options.maintenance == Maintenance::Manual;
-    if manual && let Some(rows) = store.index_next(&mut Progress::silent())? {
+    if manual && let Some(rows) = store.index_next(progress)? {
         return Ok(Some(Chore::Indexed { rows }));
     }
-    if manual && let Some(bytes) = store.heat_next(false, &mut Progress::silent())? {
+    if manual && let Some(bytes) = store.heat_next(false, progress)? {
         return Ok(Some(Chore::Heated { bytes }));
     }
     match store.sweep() {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    limits::{GRAPH_ROWS_MIN, MEMORY_LIMIT_MIN, THREADS_MAX},
+    limits::{GRAPH_ROWS_MIN, GROUP_DELAY_MAX, MEMORY_LIMIT_MIN, THREADS_MAX},
 };
 use std::time::Duration;
 
@@ -22,14 +22,15 @@ pub enum Durability {
     Immediate,
     /// D2: the same, but the answer waits for a sync shared with other commits.
     Group {
-        /// Longest wait for company.
+        /// Longest wait for company, an hour at most.
         max_delay: Duration,
         /// Operations that need no more company.
         max_ops: usize,
     },
     /// D3: it survives a kill. A power failure may lose the last `max_delay` and one sync.
     Buffered {
-        /// Longest time that a commit stays unsynced.
+        /// Longest time that a commit stays unsynced. A thread keeps it, whatever else is going on; with
+        /// [`Maintenance::Manual`], the next commit or `Db::maintain` does.
         max_delay: Duration,
     },
     /// D4: nothing survives until `sync`, which then promises D1 for everything before it.
@@ -76,7 +77,8 @@ pub enum Verify {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Maintenance {
-    /// One thread per open writer.
+    /// Threads of the open writer: one for flushes and merges, one for graphs, and one that keeps the time
+    /// of [`Durability::Buffered`]. They end with the last handle, a merge or build in the middle of it.
     #[default]
     Thread,
     /// The caller, through `Db::maintain`.
@@ -131,6 +133,10 @@ pub struct Options {
     /// and is refused if that does not help; what can be computed again and finds no room is computed for
     /// each question. Beside that, `IoMode::Pread` has a cache of an eighth of it, what graphs have in memory takes at
     /// most half of it, and not counted are mapped files, open models and what questions need while they run.
+    ///
+    /// A merge needs memory too, for texts, names and events more than for vectors. Housekeeping chooses none
+    /// that needs more than this limit, about: parts with very many events or long texts stay more in number.
+    /// `Db::compact` merges everything, whatever it needs.
     pub memory_limit_bytes: u64,
     /// Heap segments are flushed to disk when they reach this size together.
     pub flush_bytes: u64,
@@ -245,6 +251,12 @@ impl Options {
         if self.flush_bytes == 0 || self.flush_bytes > self.memory_limit_bytes / 2 {
             let why = format!("is {}; it must be 1 to half the memory limit", self.flush_bytes);
             return Err(Error::invalid("flush_bytes", why));
+        }
+        if let Durability::Group { max_delay, .. } = self.durability
+            && max_delay > GROUP_DELAY_MAX
+        {
+            let why = format!("is {max_delay:?}; a commit waits {GROUP_DELAY_MAX:?} at most");
+            return Err(Error::invalid("max_delay of Durability::Group", why));
         }
         if !(1..=THREADS_MAX).contains(&self.build_threads) {
             let why = format!("is {}; it must be 1 to {THREADS_MAX}", self.build_threads);

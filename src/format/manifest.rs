@@ -81,8 +81,10 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// The bytes of the MANIFEST section.
+    /// The bytes of the MANIFEST section. One that could not be read again is refused: it would be in
+    /// place of one that can.
     pub(crate) fn save(&self) -> Result<Vec<u8>, String> {
+        self.check()?;
         let mut bytes = Vec::new();
         codec::encode(self, &mut bytes)?;
         Ok(bytes)

@@ -101,8 +101,9 @@ fn field(text: &str) -> Option<u64> {
 fn number(text: &str) -> Option<u64> {
     let digits = text.len() >= 6 && text.bytes().all(|b| b.is_ascii_digit());
     let padded = text.len() == 6 || !text.starts_with('0');
-    // A number that counting never reaches is a stranger's, and is not counted on from.
-    let reached = |number: &u64| *number < NUMBER_MAX;
+    // A number that counting never reaches is a stranger's, and is not counted on from. The last four
+    // billion are not reached either: whoever had one could not go on.
+    let reached = |number: &u64| *number < NUMBER_MAX - (1 << 32);
     (digits && padded).then(|| text.parse().ok().filter(reached)).flatten()
 }
 
@@ -148,6 +149,8 @@ mod tests {
             "000038.000002.graph.bak",
             "000038.000002.graph.tmp.tmp",
             "9223372036854775807.seg",
+            "4611686018427387903.seg",
+            "4611686014132420608.seg",
         ] {
             assert_eq!(parse(stranger), None, "{stranger}");
         }

@@ -203,11 +203,21 @@ pub(crate) fn publish(
             return Err(error);
         }
     };
-    dir.rename(&tmp, path)?;
+    dir.rename(&tmp, path).map_err(|error| unsure("renaming", path, error))?;
     if !defects::on(Defect::FolderNotSynced) {
-        dir.sync_folder(path.split_once('/').map_or("", |(folder, _)| folder))?;
+        let folder = path.split_once('/').map_or("", |(folder, _)| folder);
+        dir.sync_folder(folder).map_err(|error| unsure("syncing", path, error))?;
     }
     Ok(file)
+}
+
+/// Whatever a directory of the caller's says went wrong: nobody knows whether the file has its name
+/// now, and who judges errors by what was being done must see that.
+fn unsure(doing: &'static str, path: &str, error: Error) -> Error {
+    match error {
+        Error::Io { path, source, .. } => Error::Io { doing, path, source },
+        other => Error::io(doing, path, std::io::Error::other(other)),
+    }
 }
 
 /// Removes a file that may not be there.

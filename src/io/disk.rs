@@ -380,6 +380,18 @@ mod tests {
         file
     }
 
+    /// Goal: after a fork, the child opens what its parent has given back (I4), and no one else does.
+    /// Method: the list of what is locked as a child finds it.
+    #[test]
+    fn what_a_parent_had_locked_is_asked_of_the_file() {
+        let (_place, disk) = scratch();
+        lock::inherit(&disk.root);
+        let held = disk.lock().unwrap();
+        assert!(matches!(disk.lock(), Err(Error::Locked { .. })));
+        drop(held);
+        drop(disk.lock().unwrap());
+    }
+
     /// Goal: only regular files are opened, and nothing is waited for (S1). Method: the other
     /// kinds.
     #[cfg(target_os = "linux")]

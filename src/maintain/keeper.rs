@@ -1,6 +1,8 @@
-//! The threads of one open writer: one that keeps house, one that builds graphs.
+//! The threads of one open writer: one that keeps house, one that builds graphs, and one that keeps the
+//! time of `Durability::Buffered`.
 //!
-//! Two, because a graph may take an hour, in which flushes and merges must go on.
+//! More than one, because a graph may take an hour, in which flushes and merges must go on, and a merge
+//! minutes, in which commits must not stay unsynced.
 
 use crate::{
     error::{Error, Result},
@@ -21,6 +23,7 @@ use std::{
 pub(crate) struct Keeper {
     house: Worker,
     graphs: Option<Worker>,
+    syncs: Option<Worker>,
 }
 
 /// One thread, and what it shares with the others.
@@ -28,6 +31,8 @@ pub(crate) struct Keeper {
 struct Worker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// The process in which the thread is: a fork has no copy of it.
+    pid: u32,
 }
 
 #[derive(Debug, Default)]
@@ -45,19 +50,31 @@ struct State {
 
 /// Without a commit that asks for work, a thread looks this often.
 const IDLE: Duration = Duration::from_millis(200);
+/// The least and the most time between two looks for what must be synced.
+const SYNCS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(3600)];
 
 impl Keeper {
     pub(crate) fn start(store: &Arc<Store>) -> Result<Keeper> {
-        let pause = match store.options.durability {
-            Durability::Buffered { max_delay } => max_delay.clamp(Duration::from_millis(1), IDLE),
-            _ => IDLE,
-        };
-        let house = Worker::start(store, pause, "bowerbird", once_more)?;
+        let house = Worker::start(store, idle, "bowerbird", once_more)?;
         let graphs = match store.options.graphs {
             Graphs::Off => None,
-            _ => Some(Worker::start(store, IDLE, "bowerbird-graph", graph_once_more)?),
+            _ => Some(Worker::start(store, idle, "bowerbird-graph", graph_once_more)?),
         };
-        Ok(Keeper { house, graphs })
+        let syncs = match store.options.durability {
+            Durability::Buffered { .. } => {
+                Some(Worker::start(store, until_due, "bowerbird-sync", sync_once_more)?)
+            }
+            _ => None,
+        };
+        Ok(Keeper { house, graphs, syncs })
+    }
+
+    /// Tells all threads to end, those that merge or build in the middle of it.
+    pub(crate) fn stop(&self) {
+        [Some(&self.house), self.graphs.as_ref(), self.syncs.as_ref()]
+            .into_iter()
+            .flatten()
+            .for_each(Worker::stop);
     }
 
     /// Wakes the thread if a commit has made work.
@@ -70,23 +87,42 @@ impl Keeper {
 
     /// What the last round of housekeeping failed with. The store itself knows of graphs.
     pub(crate) fn last_error(&self) -> Option<String> {
-        self.house.shared.state.lock().error.as_ref().map(ToString::to_string)
+        let said =
+            |worker: &Worker| worker.shared.state.lock().error.as_ref().map(Error::to_string);
+        said(&self.house).or_else(|| self.syncs.as_ref().and_then(said))
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // Told first, so that both end at the same time.
-        self.house.stop();
-        self.graphs.iter().for_each(Worker::stop);
+        // Told first, so that all end at the same time.
+        self.stop();
     }
 }
 
 /// One unit of work; says whether there was any.
 type Job = fn(&Store, &Shared) -> Result<bool>;
 
-fn once_more(store: &Store, _: &Shared) -> Result<bool> {
-    once(store).map(|chore| chore.is_some())
+/// How long to wait if nobody asks for work.
+type Pause = fn(&Store) -> Duration;
+
+fn idle(_: &Store) -> Duration {
+    IDLE
+}
+
+/// What is committed after this look is due no earlier than `max_delay` from now.
+fn until_due(store: &Store) -> Duration {
+    let Durability::Buffered { max_delay } = store.options.durability else { return IDLE };
+    store.sync_due_in().unwrap_or(max_delay).clamp(SYNCS[0], SYNCS[1])
+}
+
+fn once_more(store: &Store, shared: &Shared) -> Result<bool> {
+    let mut until_stopped = Progress::to(|_, _| !shared.is_stopped());
+    once(store, &mut until_stopped).map(|chore| chore.is_some())
+}
+
+fn sync_once_more(store: &Store, _: &Shared) -> Result<bool> {
+    store.sync_if_due().map(|_| false)
 }
 
 fn graph_once_more(store: &Store, shared: &Shared) -> Result<bool> {
@@ -104,24 +140,29 @@ impl Shared {
 }
 
 impl Worker {
-    fn start(store: &Arc<Store>, pause: Duration, name: &str, job: Job) -> Result<Worker> {
+    fn start(store: &Arc<Store>, pause: Pause, name: &str, job: Job) -> Result<Worker> {
         let shared = Arc::new(Shared::default());
         let (store, theirs) = (Arc::downgrade(store), shared.clone());
         let thread = std::thread::Builder::new()
             .name(name.into())
             .spawn(move || keep(&store, &theirs, pause, job))
             .map_err(|e| Error::io("starting a thread", "maintenance", e))?;
-        Ok(Worker { shared, thread: Some(thread) })
+        Ok(Worker { shared, thread: Some(thread), pid: std::process::id() })
     }
 
     fn stop(&self) {
+        // In a child there is no thread to tell, and it may have held the lock when it was not copied.
+        if self.pid != std::process::id() {
+            return;
+        }
         self.shared.state.lock().stop = true;
         self.shared.wake.notify_one();
     }
 }
 
-fn keep(store: &Weak<Store>, shared: &Shared, pause: Duration, job: Job) {
+fn keep(store: &Weak<Store>, shared: &Shared, pause: Pause, job: Job) {
     loop {
+        let Some(pause) = store.upgrade().map(|store| pause(&store)) else { return };
         {
             let mut state = shared.state.lock();
             if !state.stop && !state.work {
@@ -148,7 +189,9 @@ fn work(store: &Store, shared: &Shared, job: Job) -> Result<()> {
     while !shared.is_stopped() {
         match job(store, shared) {
             Ok(true) => {}
-            Ok(false) | Err(Error::Poisoned { .. } | Error::Forked) => return Ok(()),
+            Ok(false) | Err(Error::Poisoned { .. } | Error::Forked | Error::Cancelled) => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
     }
@@ -160,9 +203,37 @@ impl Drop for Worker {
         self.stop();
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
+            && self.pid == std::process::id()
         {
             // The thread has no panics of its own to report.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{io::Memory, options::Options, schema::Schema};
+    use std::time::Instant;
+
+    /// Goal: the child of a fork does not wait for a thread that only its parent has (I4).
+    /// Method: a worker that never ends, and another process's number on it.
+    #[test]
+    fn a_child_does_not_wait_for_its_parents_threads() {
+        let dir = Arc::new(Memory::new());
+        let store = Arc::new(Store::create(dir, Schema::new(), Options::default()).unwrap());
+        let never = |_: &Store, shared: &Shared| {
+            while !shared.is_stopped() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(false)
+        };
+        let mut worker = Worker::start(&store, idle, "never", never).unwrap();
+        let (shared, since) = (worker.shared.clone(), Instant::now());
+        worker.pid += 1;
+        drop(worker);
+        assert!(!shared.is_stopped() && since.elapsed() < Duration::from_secs(60));
+        shared.state.lock().stop = true;
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn fresh(
     debug_assert!(rows.is_sorted_by(|a, b| a.key < b.key));
     let sources = [Source::Fresh { rows, events }];
     let mut sink = Sink::heap();
-    let plan = merge::plan(&sources)?;
+    let plan = merge::plan(&sources, &mut Progress::silent())?;
     merge::write(schema, &sources, &plan, (seq.0, seq.0), (&mut sink, &mut Progress::silent()))?;
     Segment::open(sink.into_heap()?, uid)
 }

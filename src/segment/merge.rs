@@ -30,15 +30,20 @@ pub(crate) struct Plan {
 }
 
 /// Orders all live rows by key and all live events by user, time and arrival.
-pub(crate) fn plan(sources: &[Source<'_>]) -> Result<Plan> {
+///
+/// Reads every byte of sources on disk, so it asks after each whether to go on.
+pub(crate) fn plan(sources: &[Source<'_>], progress: &mut Progress<'_>) -> Result<Plan> {
     for source in sources {
+        progress.check()?;
         if let Source::Part { segment, .. } = source
             && segment.file().is_some()
         {
             segment.check_deep()?;
         }
     }
-    Ok(Plan { rows: plan_rows(sources)?, events: plan_events(sources)? })
+    let rows = plan_rows(sources)?;
+    progress.check()?;
+    Ok(Plan { rows, events: plan_events(sources)? })
 }
 
 fn plan_rows(sources: &[Source<'_>]) -> Result<Vec<(u32, u32)>> {
@@ -299,6 +304,22 @@ fn owners(sources: &[Source<'_>]) -> Result<Vec<Vec<u64>>> {
     Ok(all)
 }
 
+/// For each source that is a segment, which of its items planned events refer to. Items that only dead
+/// events refer to are left out.
+fn used_items(sources: &[Source<'_>], loaded: &[Loaded<'_>], plan: &Plan) -> Vec<Vec<bool>> {
+    let none = |source: &Source<'_>| match source {
+        Source::Part { segment, .. } => vec![false; segment.meta.event_items as usize],
+        Source::Fresh { .. } => Vec::new(),
+    };
+    let mut used: Vec<Vec<bool>> = sources.iter().map(none).collect();
+    for (source, at) in &plan.events {
+        if let Loaded::Part(details) = &loaded[*source as usize] {
+            used[*source as usize][details.block.items[*at as usize] as usize] = true;
+        }
+    }
+    used
+}
+
 /// For each planned event the number of its item, and the list that the numbers refer to.
 fn item_codes(
     sources: &[Source<'_>],
@@ -307,18 +328,9 @@ fn item_codes(
 ) -> Result<(Vec<u32>, Vec<Key>)> {
     let mut used: Vec<Vec<u32>> = Vec::with_capacity(sources.len());
     let mut keys: Vec<Vec<Key>> = Vec::with_capacity(sources.len());
-    for (index, source) in (0u32..).zip(sources) {
-        let mut wanted = Vec::new();
-        if let (Source::Part { segment, .. }, Loaded::Part(details)) =
-            (source, &loaded[index as usize])
-        {
-            // Items that only dead events refer to are left out.
-            let mut is_used = vec![false; segment.meta.event_items as usize];
-            for (_, at) in plan.events.iter().filter(|(source, _)| *source == index) {
-                is_used[details.block.items[*at as usize] as usize] = true;
-            }
-            wanted.extend((0u32..).zip(&is_used).filter(|(_, used)| **used).map(|(code, _)| code));
-        }
+    for (source, is_used) in sources.iter().zip(used_items(sources, loaded, plan)) {
+        let codes = (0u32..).zip(&is_used).filter(|(_, used)| **used);
+        let wanted: Vec<u32> = codes.map(|(code, _)| code).collect();
         match source {
             Source::Fresh { events, .. } => {
                 used.push((0..events.len() as u32).collect());

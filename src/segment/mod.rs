@@ -11,6 +11,7 @@ pub(crate) mod bits;
 pub(crate) mod build;
 mod check;
 mod columns;
+pub(crate) mod cost;
 pub(crate) mod dead;
 mod estimate;
 pub(crate) mod events;

@@ -59,17 +59,26 @@ impl Erased {
 
 fn fold(ops: &[Op]) -> Outcome<'_> {
     let mut outcome = Outcome { erased: Erased::of(ops), ..Outcome::default() };
-    for op in ops {
+    // Where each user and item is erased last: events of the batch before that are forgotten with the
+    // rest, later ones stay.
+    let (mut users, mut items) = (BTreeMap::new(), BTreeMap::new());
+    for (at, op) in ops.iter().enumerate() {
         match op {
             Op::Put(row) => drop(outcome.rows.insert(&row.key, Some(row))),
             Op::Delete(key) => drop(outcome.rows.insert(key, None)),
-            Op::Event(event) => outcome.events.push(event),
-            // Events of the batch that came before are forgotten with the rest; later ones stay.
-            Op::EraseUser(user) => outcome.events.retain(|event| event.user != *user),
+            Op::Event(_) => {}
+            Op::EraseUser(user) => drop(users.insert(*user, at)),
             Op::EraseItem(key) => {
                 outcome.rows.insert(key, None);
-                outcome.events.retain(|event| event.item != *key);
+                items.insert(key, at);
             }
+        }
+    }
+    for (at, op) in ops.iter().enumerate() {
+        let Op::Event(event) = op else { continue };
+        let erased = users.get(&event.user).max(items.get(&event.item));
+        if erased.is_none_or(|erased| *erased < at) {
+            outcome.events.push(event);
         }
     }
     outcome
@@ -132,13 +141,10 @@ pub(crate) fn kill<'k>(
             erasing = true;
         }
     }
-    for item in &erased.items {
-        let positions = part.events_of(item)?;
-        if !positions.is_empty() {
-            let dead = dead.get_or_insert_with(|| (*part.dead).clone());
-            dead.events.extend(positions);
-            erasing = true;
-        }
+    let positions = part.events_of_all(&erased.items)?;
+    if !positions.is_empty() {
+        dead.get_or_insert_with(|| (*part.dead).clone()).events |= positions;
+        erasing = true;
     }
     if dead.is_none() && !erasing {
         return Ok(None);
@@ -168,7 +174,7 @@ fn merge_on_heap(
     new_uid: &dyn Fn() -> u64,
 ) -> Result<Option<Part>> {
     let sources = sources(parts);
-    let plan = merge::plan(&sources)?;
+    let plan = merge::plan(&sources, &mut Progress::silent())?;
     if plan.rows.is_empty() && plan.events.is_empty() {
         return Ok(None);
     }

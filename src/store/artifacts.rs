@@ -33,6 +33,7 @@ impl Store {
             let path = names::artifact(name, version, id);
             let label = (name, version);
             let file = artifact::save(&*self.dir, &path, header, label, (artifact, &from))?;
+            self.published(path);
             let (name, kind) = (name.to_owned(), A::KIND.to_owned());
             let (format, parents, active) = (A::FORMAT, from.parents, false);
             let entry = ArtifactEntry { name, version, kind, format, active, parents, file };
@@ -71,7 +72,10 @@ impl Store {
     }
 
     fn change_artifacts(&self, change: impl FnOnce(&mut Vec<ArtifactEntry>)) -> Result<()> {
-        self.change_root(|root| change(&mut root.artifacts))?;
+        self.change_root(|root| {
+            change(&mut root.artifacts);
+            Ok(())
+        })?;
         let artifacts = Arc::new(self.root.lock().artifacts.clone());
         let _writer = self.writer.lock();
         let now = self.current();

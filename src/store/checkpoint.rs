@@ -17,8 +17,11 @@ impl Store {
     /// Flushes, then makes `target`, an empty directory, a database of everything flushed.
     pub(crate) fn checkpoint(&self, target: &dyn Dir, progress: &mut Progress<'_>) -> Result<()> {
         recover::refuse_unless_new(target)?;
-        self.flush(&mut Progress::silent())?;
-        let _no_file_goes_away = self.chores.lock();
+        self.may_write()?;
+        // From the flush to the last copy: no file goes away, and no merge leaves out what a commit after
+        // the flush has replaced, since what has replaced it is not copied.
+        let chores = self.chores.lock();
+        self.flush_within(&chores, &mut Progress::silent())?;
         let mut manifest = self.root.lock().clone();
         manifest.wals.clear();
         manifest.synced = manifest.flushed;
@@ -51,7 +54,10 @@ impl Store {
             // No commit may come between the root and the version: it could use a field that the
             // root does not have yet.
             let _writer = self.writer.lock();
-            self.change_root(|root| root.schema = schema.clone())?;
+            self.change_root(|root| {
+                root.schema = schema.clone();
+                Ok(())
+            })?;
             let now = self.current();
             let mut parts = now.parts.clone();
             let drop = |part: &mut Part| [part.drop_graphs(&schema), part.drop_words(&schema)];

@@ -28,14 +28,14 @@ use std::{
 /// One waiting commit.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    ops: Vec<Op>,
+    ops: Arc<Vec<Op>>,
     payload: Vec<u8>,
     answer: Mutex<Option<Result<Seq>>>,
 }
 
 impl Store {
     /// Commits a batch that was checked against a schema. An empty one changes nothing.
-    pub(crate) fn commit(&self, ops: Vec<Op>) -> Result<Seq> {
+    pub(crate) fn commit(&self, ops: &Arc<Vec<Op>>) -> Result<Seq> {
         self.may_write()?;
         if ops.is_empty() {
             Store::refuse_if_poisoned(&self.writer.lock())?;
@@ -46,9 +46,10 @@ impl Store {
             return Err(Error::invalid("batch", why));
         }
         let mut payload = Vec::new();
-        codec::encode(&ops, &mut payload).map_err(|why| Error::invalid("batch", why))?;
+        codec::encode(&**ops, &mut payload).map_err(|why| Error::invalid("batch", why))?;
         self.make_room(payload.len() as u64)?;
-        let ticket = Arc::new(Ticket { ops, payload, answer: Mutex::new(None) });
+        let (ops, answer) = (ops.clone(), Mutex::new(None));
+        let ticket = Arc::new(Ticket { ops, payload, answer });
         self.queue.lock().push(ticket.clone());
         let mut writer = self.writer.lock();
         if let Some(answer) = ticket.answer.lock().take() {

@@ -3,11 +3,17 @@
 use crate::{
     defects::{self, Defect},
     error::Result,
-    format::{manifest::PartEntry, names},
+    format::{
+        manifest::{FileRef, PartEntry},
+        names,
+    },
+    key::Seq,
     progress::Progress,
-    segment::dead::Dead,
+    segment::{cost, dead::Dead},
     store::{
-        Store, by_item, flush, semantic,
+        Store, by_item, flush,
+        root::disagreement,
+        semantic,
         version::{Part, Version},
     },
 };
@@ -20,6 +26,8 @@ pub(crate) struct Shape {
     /// Share of rows and events that are dead, 0 to 1.
     pub(crate) dead: f64,
     pub(crate) erasing: bool,
+    /// Heap memory that a merge needs for it, about.
+    pub(crate) memory: u64,
 }
 
 /// Parts of about the same size that make a merge worth while.
@@ -40,7 +48,11 @@ fn tier(bytes: u64) -> u32 {
 /// Erased bytes first; then parts that are a quarter dead; then, smallest tier first, a run of
 /// neighbours with at least four of one tier and none of a larger one. So there are at most three
 /// parts of a tier side by side, and a byte is rewritten about once per tier.
-pub(crate) fn pick(parts: &[Shape]) -> Option<Range<usize>> {
+///
+/// Of a run that needs more than `memory`, the first neighbours that do not and are still four of the
+/// tier: many small parts become few, and of large ones there may be more. A part on its own is always
+/// rewritten: it was written before.
+fn pick(parts: &[Shape], memory: u64) -> Option<Range<usize>> {
     if let Some(at) = parts.iter().position(|part| part.erasing) {
         return Some(at..at + 1);
     }
@@ -57,12 +69,35 @@ pub(crate) fn pick(parts: &[Shape]) -> Option<Range<usize>> {
             if end < tiers.len() && tiers[end] <= size && tiers[end - 1] <= size {
                 continue;
             }
-            let run = start..end;
-            if tiers[run.clone()].iter().filter(|tier| **tier == size).count() >= TIER_PARTS {
-                return Some(run);
+            let enough = |some: &[u32]| some.iter().filter(|t| **t == size).count() >= TIER_PARTS;
+            let fitting = (start..end).map(|from| from..from + fit(&parts[from..end], memory));
+            if let Some(some) = fitting.into_iter().find(|some| enough(&tiers[some.clone()])) {
+                return Some(some);
             }
             start = end;
         }
+    }
+    None
+}
+
+/// How many of the first parts need no more memory together.
+fn fit(parts: &[Shape], memory: u64) -> usize {
+    let sums = parts.iter().scan(0u64, |sum, part| {
+        *sum = sum.saturating_add(part.memory);
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= memory).count()
+}
+
+/// The same without parts that rest, and never across one.
+fn pick_between(parts: &[Shape], resting: &[bool], memory: u64) -> Option<Range<usize>> {
+    let mut start = 0;
+    for run in resting.split(|rests| *rests) {
+        let end = start + run.len();
+        if let Some(range) = pick(&parts[start..end], memory) {
+            return Some(start + range.start..start + range.end);
+        }
+        start = end + 1;
     }
     None
 }
@@ -73,7 +108,8 @@ pub(crate) fn shapes(version: &Version) -> Vec<Shape> {
         let all = u64::from(part.segment.rows()) + u64::from(part.segment.meta.events);
         let dead = part.dead.rows.len() + part.dead.events.len();
         let dead = if all == 0 { 1.0 } else { dead as f64 / all as f64 };
-        Shape { bytes: part.segment.bytes(), dead, erasing: part.erasing }
+        let memory = cost::merge_bytes(&part.segment);
+        Shape { bytes: part.segment.bytes(), dead, erasing: part.erasing, memory }
     };
     version.parts.iter().filter(|part| !part.on_heap()).map(shape).collect()
 }
@@ -81,10 +117,26 @@ pub(crate) fn shapes(version: &Version) -> Vec<Shape> {
 impl Store {
     /// Does the merge that is most worth while; says how many parts became one.
     pub(crate) fn compact(&self, progress: &mut Progress<'_>) -> Result<Option<usize>> {
-        self.chore(|| match pick(&shapes(&self.current())) {
-            Some(range) => self.merge_parts(range, progress).map(Some),
-            None => Ok(None),
-        })
+        let mut tried = Vec::new();
+        let done = self.chore(|| {
+            let version = self.current();
+            let Some(range) = self.next_merge(&version) else { return Ok(None) };
+            tried.extend(version.parts[range.clone()].iter().map(|part| part.segment.uid));
+            drop(version);
+            self.merge_parts(range, progress).map(Some)
+        });
+        if !tried.is_empty() {
+            self.remember(tried, &done);
+        }
+        done
+    }
+
+    /// The merge that is most worth while, of parts that do not rest and within the memory limit.
+    pub(crate) fn next_merge(&self, version: &Version) -> Option<Range<usize>> {
+        let on_disk = version.parts.iter().filter(|part| !part.on_heap());
+        let ids: Vec<u64> = on_disk.map(|part| part.segment.uid).collect();
+        let memory = self.options.memory_limit_bytes;
+        pick_between(&shapes(version), &self.resting(&ids), memory)
     }
 
     /// Merges all parts on disk into one without anything dead; says whether that changed anything.
@@ -120,18 +172,34 @@ impl Store {
             }
             None => None,
         };
-        let ids: Vec<u64> = inputs.iter().map(|part| part.segment.uid).collect();
-        let file = merged.as_ref().and_then(|part| part.segment.file());
-        let replaced = self.replace_in_root(&ids, file)?;
-        let writer = self.writer.lock();
+        let count = inputs.len();
+        self.adopt_merged(&version, range, merged)?;
+        Ok(count)
+    }
+
+    /// Puts a merged part in place of its inputs: in MANIFEST, then in memory, with no commit in
+    /// between and nothing that can fail.
+    fn adopt_merged(
+        &self,
+        then: &Version,
+        range: Range<usize>,
+        merged: Option<Part>,
+    ) -> Result<()> {
+        let inputs: Vec<&Part> = then.parts[range.clone()].iter().collect();
+        let mut writer = self.writer.lock();
         let now = self.current();
         let merged = match merged {
             Some(part) => Some(flush::carry(part, &inputs, &now, &writer)?),
             None => None,
         };
+        let file = merged.as_ref().and_then(|part| part.segment.file());
         let mut parts = now.parts.clone();
         // As they are now: a build may have kept something since the merge began.
         let gone: Vec<Part> = parts.splice(range, merged).collect();
+        let ids: Vec<u64> = inputs.iter().map(|part| part.segment.uid).collect();
+        let replaced = self
+            .replace_in_root((&ids, then.seq), file)
+            .map_err(|error| self.judge(&mut writer, error))?;
         self.swap(Version { parts, ..(*now).clone() });
         drop(writer);
         for (part, entry) in gone.iter().zip(replaced) {
@@ -145,22 +213,31 @@ impl Store {
             let derived = graphs.chain(part.id_paths()).chain(part.word_files());
             derived.for_each(|path| self.discard(path, None));
         }
-        Ok(ids.len())
+        Ok(())
     }
 
+    /// In MANIFEST, one part in place of those with these ids, as the database was at a commit.
     fn replace_in_root(
         &self,
-        ids: &[u64],
-        file: Option<crate::format::manifest::FileRef>,
+        (ids, then): (&[u64], Seq),
+        file: Option<FileRef>,
     ) -> Result<Vec<PartEntry>> {
         let mut replaced = Vec::new();
         self.change_root(|root| {
-            let at =
-                root.parts.iter().position(|p| ids.first() == Some(&p.segment.id)).unwrap_or(0);
-            let end = (at + ids.len()).min(root.parts.len());
+            let named: Vec<u64> = root.parts.iter().map(|part| part.segment.id).collect();
+            let at = named.windows(ids.len()).position(|some| some == ids);
+            let Some(at) = at else {
+                return Err(disagreement(format!(
+                    "it names segments {named:?}, merged are {ids:?}"
+                )));
+            };
             let new = file.map(|segment| PartEntry { segment, dead: None, erasing: false });
-            replaced = root.parts.splice(at..end, new).collect();
-            root.synced = root.synced.max(root.flushed);
+            replaced = root.parts.splice(at..at + ids.len(), new).collect();
+            // What commits up to then have replaced is left out: without them it would be missing.
+            if !defects::on(Defect::MergeAheadOfWal) {
+                root.synced = root.synced.max(then.0);
+            }
+            Ok(())
         })?;
         Ok(replaced)
     }
@@ -187,13 +264,56 @@ mod tests {
             (&[64, 64, 64, 64, 16], Some(0..5)),
         ];
         for (sizes, expected) in cases {
-            assert_eq!(pick(&sized(sizes)), expected, "{sizes:?}");
+            assert_eq!(pick(&sized(sizes), u64::MAX), expected, "{sizes:?}");
         }
         let mut parts = sized(&[16, 64, 16]);
         parts[1].dead = 0.3;
-        assert_eq!(pick(&parts), Some(1..2));
+        assert_eq!(pick(&parts, 0), Some(1..2));
         parts[2].erasing = true;
-        assert_eq!(pick(&parts), Some(2..3));
+        assert_eq!(pick(&parts, 0), Some(2..3));
+    }
+
+    /// Goal: no merge needs more memory than there is, and small parts are still merged.
+    #[test]
+    fn merges_fit_into_memory() {
+        let of = |memory: &[u64]| -> Vec<Shape> {
+            let shape =
+                |memory: &u64| Shape { bytes: 16 << 20, memory: *memory, ..Shape::default() };
+            memory.iter().map(shape).collect()
+        };
+        let cases: [(&[u64], Option<Range<usize>>); 7] = [
+            (&[1, 1, 1, 1, 1], Some(0..5)),
+            (&[25, 25, 25, 25, 1], Some(0..4)),
+            (&[30, 30, 30, 30], None),
+            (&[30, 30, 30, 30, 1, 1, 1], Some(1..7)),
+            (&[101, 1, 1, 1, 1, 101], Some(1..5)),
+            (&[u64::MAX, u64::MAX, 1, 1, 1, 1], Some(2..6)),
+            (&[30, 1, 30, 30, 30, 30], Some(0..4)),
+        ];
+        for (memory, expected) in cases {
+            assert_eq!(pick(&of(memory), 100), expected, "{memory:?}");
+        }
+    }
+
+    /// Goal: no merge takes a part that rests, or parts on both sides of it.
+    #[test]
+    fn what_rests_is_left_out() {
+        let (parts, all) = (sized(&[16; 9]), |at: &[usize]| {
+            let mut resting = vec![false; 9];
+            at.iter().for_each(|at| resting[*at] = true);
+            resting
+        });
+        let cases: [(&[usize], Option<Range<usize>>); 6] = [
+            (&[], Some(0..9)),
+            (&[0], Some(1..9)),
+            (&[8], Some(0..8)),
+            (&[3], Some(4..9)),
+            (&[4, 5], Some(0..4)),
+            (&[2, 3, 6], None),
+        ];
+        for (at, expected) in cases {
+            assert_eq!(pick_between(&parts, &all(at), u64::MAX), expected, "{at:?}");
+        }
     }
 
     /// Goal: however flushes come, parts stay few and a byte is rewritten a logarithmic number of times.
@@ -203,7 +323,7 @@ mod tests {
         for round in 0..4096u64 {
             parts.push(Shape { bytes: (1 + round % 20) << 20, ..Shape::default() });
             flushed += parts[parts.len() - 1].bytes;
-            while let Some(range) = pick(&parts) {
+            while let Some(range) = pick(&parts, u64::MAX) {
                 let bytes = parts[range.clone()].iter().map(|p| p.bytes).sum();
                 written += bytes;
                 parts.splice(range, [Shape { bytes, ..Shape::default() }]);

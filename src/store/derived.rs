@@ -10,6 +10,7 @@
 
 use crate::{
     error::Result,
+    format::{Kind, names},
     key::Key,
     store::{
         Store, by_item, graphs, semantic,
@@ -18,19 +19,45 @@ use crate::{
     },
 };
 
+use roaring::RoaringBitmap;
+
 /// Fewer events than this are scanned faster than a file is opened.
 pub(crate) const EVENTS_MIN: u32 = 4096;
 
 impl Part {
-    /// The positions of an item's events, ascending, dead ones among them.
-    pub(crate) fn events_of(&self, item: &Key) -> Result<Vec<u32>> {
-        let Some(events) = self.segment.events()? else { return Ok(Vec::new()) };
-        let Some(code) = events.items()?.find_key(item)? else { return Ok(Vec::new()) };
-        if let Some(by_item) = &self.by_item {
-            return by_item.events(code, events.count);
+    /// The positions of an item's events, dead ones among them.
+    pub(crate) fn events_of(&self, item: &Key) -> Result<RoaringBitmap> {
+        self.events_of_all([item])
+    }
+
+    /// The positions of the events of some items, dead ones among them. However many items they are, the
+    /// events are gone through once.
+    pub(crate) fn events_of_all<'k>(
+        &self,
+        items: impl IntoIterator<Item = &'k Key>,
+    ) -> Result<RoaringBitmap> {
+        let (mut items, mut positions) = (items.into_iter().peekable(), RoaringBitmap::new());
+        let Some(events) = self.segment.events()?.filter(|_| items.peek().is_some()) else {
+            return Ok(positions);
+        };
+        let (known, mut codes) = (events.items()?, RoaringBitmap::new());
+        for item in items {
+            codes.extend(known.find_key(item)?);
         }
-        let items = events.block(0..events.count)?.items;
-        Ok((0..events.count).zip(items.iter()).filter(|(_, c)| **c == code).map(|p| p.0).collect())
+        if let Some(by_item) = &self.by_item {
+            for code in codes {
+                positions.extend(by_item.events(code, events.count)?);
+            }
+            return Ok(positions);
+        }
+        if codes.is_empty() {
+            return Ok(positions);
+        }
+        let column = events.column::<u32>(Kind::EVENT_ITEMS, 0..events.count)?;
+        let theirs =
+            (0..events.count).zip(column.iter()).filter(|(_, code)| codes.contains(**code));
+        positions.extend(theirs.map(|(at, _)| at));
+        Ok(positions)
     }
 
     /// Whether a derived file would be worth its while and is not there.
@@ -67,6 +94,8 @@ impl Store {
                 return Ok(false);
             };
             let part = &version.parts[at];
+            // Before it is there: it may be written and then not be read.
+            self.published(names::derived(part.segment.uid, by_item::BY_ITEM));
             let by_item = by_item::write(&*self.dir, &self.mode, self.db, &part.segment)?;
             let writer = self.writer.lock();
             let now = self.current();

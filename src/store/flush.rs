@@ -3,8 +3,10 @@
 //! 1. Under the writer's lock: a new WAL begins; the parts of this moment are frozen.
 //! 2. Without a lock: one segment is written from the frozen heap parts, and `.dead` files for the
 //!    parts on disk as of that moment. Commits go on meanwhile.
-//! 3. MANIFEST names them, and no longer the old WAL.
-//! 4. Under the writer's lock: what died since step 1 is carried over, and the version is swapped.
+//! 3. Under the writer's lock: what died since step 1 is carried over, which may have to read; MANIFEST
+//!    names the new files, and no longer the old WAL; the version is swapped.
+//!
+//! Nothing can fail after MANIFEST: the root and the version change together or not at all.
 
 use crate::{
     defects::{self, Defect},
@@ -21,11 +23,13 @@ use crate::{
     store::{
         Store, Writer,
         apply::{self, seqs},
+        root::disagreement,
         semantic,
         version::{Part, Version},
         wal::Wal,
     },
 };
+use parking_lot::MutexGuard;
 use std::sync::Arc;
 
 /// For each row of a merged segment, the part that it came from and its row there.
@@ -43,7 +47,12 @@ pub(crate) struct Flushed {
 
 impl Flushed {
     /// Puts it into the root.
-    pub(crate) fn enter(&self, root: &mut Manifest, seq: Seq) {
+    pub(crate) fn enter(&self, root: &mut Manifest, seq: Seq) -> Result<()> {
+        let named = |id: u64| root.parts.iter().any(|entry| entry.segment.id == id);
+        if let Some((id, ..)) = self.dead.iter().find(|(id, ..)| !named(*id)) {
+            // What died there would come back with the next opening.
+            return Err(disagreement(format!("it does not name segment {id}, whose dead are new")));
+        }
         for entry in &mut root.parts {
             if let Some((_, file, _)) = self.dead.iter().find(|d| d.0 == entry.segment.id) {
                 entry.dead = Some(*file);
@@ -53,13 +62,24 @@ impl Flushed {
         let file = self.segment.as_ref().and_then(|(segment, _)| segment.file());
         root.parts.extend(file.map(|segment| PartEntry { segment, dead: None, erasing: false }));
         root.flushed = seq.0;
+        Ok(())
     }
 }
 
 impl Store {
     /// Writes what is on the heap to disk; says whether there was anything.
     pub(crate) fn flush(&self, progress: &mut Progress<'_>) -> Result<bool> {
-        self.chore(|| {
+        self.may_write()?;
+        self.flush_within(&self.chores.lock(), progress)
+    }
+
+    /// The same for who holds `chores`, and goes on holding it.
+    pub(crate) fn flush_within(
+        &self,
+        chores: &MutexGuard<'_, ()>,
+        progress: &mut Progress<'_>,
+    ) -> Result<bool> {
+        self.chore_within(chores, || {
             let flushed = self.flush_now(progress);
             self.writer.lock().frozen = 0;
             flushed
@@ -89,12 +109,14 @@ impl Store {
             old_wals.iter().try_for_each(|id| remove_if_there(&*self.dir, &names::wal(*id)))?;
         }
         let old_dead = self.dead_files();
-        self.change_root(|root| {
-            flushed.enter(root, version.seq);
-            root.wals.retain(|wal| !old_wals.contains(&wal.id));
-        })?;
         let mut writer = self.writer.lock();
-        self.adopt_flushed(&mut writer, &version, flushed)?;
+        let next = self.with_flushed(&writer, &version, &flushed)?;
+        let changed = self.change_root(|root| {
+            root.wals.retain(|wal| !old_wals.contains(&wal.id));
+            flushed.enter(root, version.seq)
+        });
+        changed.map_err(|error| self.judge(&mut writer, error))?;
+        self.swap(next);
         writer.erase_pending = !writer.erased.is_empty();
         drop(writer);
         let kept = self.dead_files();
@@ -136,7 +158,9 @@ impl Store {
         let (id, nonce) = (self.new_id(), self.dir.nonce()?);
         let header = Header::new(FileKind::Dead, self.db, id, nonce);
         let path = names::dead(part.segment.uid, id);
-        sink::publish(&*self.dir, &path, header, |sink| part.dead.save(sink))
+        let file = sink::publish(&*self.dir, &path, header, |sink| part.dead.save(sink))?;
+        self.published(path);
+        Ok(file)
     }
 
     /// Merges parts into a new file, and says for each row of it from which part and row it came;
@@ -148,7 +172,7 @@ impl Store {
         progress: &mut Progress<'_>,
     ) -> Result<Option<(Arc<Segment>, Moved)>> {
         let sources = apply::sources(parts);
-        let plan = merge::plan(&sources)?;
+        let plan = merge::plan(&sources, progress)?;
         if plan.rows.is_empty() && plan.events.is_empty() {
             return Ok(None);
         }
@@ -158,18 +182,19 @@ impl Store {
         let file = sink::publish(&*self.dir, &path, header, |sink| {
             merge::write(&version.schema, &sources, &plan, seqs, (sink, progress))
         })?;
+        self.published(path.clone());
         let expected = Some((&self.db, file));
         let sections = Sections::open(&*self.dir, &path, FileKind::Segment, expected, &self.mode)?;
         Ok(Some((Arc::new(Segment::open(sections, id)?), plan.rows)))
     }
 
-    /// Swaps in a version that has the new segment in place of the heap parts it was made from.
-    pub(crate) fn adopt_flushed(
+    /// The current version, but with the new segment in place of the heap parts it was made from.
+    pub(crate) fn with_flushed(
         &self,
-        writer: &mut Writer,
+        writer: &Writer,
         then: &Version,
-        flushed: Flushed,
-    ) -> Result<()> {
+        flushed: &Flushed,
+    ) -> Result<Version> {
         let now = self.current();
         let mut parts: Vec<Part> = Vec::with_capacity(now.parts.len());
         for part in now.parts.iter().filter(|part| !part.on_heap()) {
@@ -180,15 +205,14 @@ impl Store {
             parts.push(part);
         }
         let frozen: Vec<&Part> = then.heap_parts().collect();
-        if let Some((segment, rows)) = flushed.segment {
-            let part = Part::new(segment, Dead::default());
-            semantic::carry(&part, &frozen, &rows);
+        if let Some((segment, rows)) = &flushed.segment {
+            let part = Part::new(segment.clone(), Dead::default());
+            semantic::carry(&part, &frozen, rows);
             parts.push(carry(part, &frozen, &now, writer)?);
         }
         let was_frozen = |part: &&Part| frozen.iter().any(|f| f.segment.uid == part.segment.uid);
         parts.extend(now.heap_parts().filter(|part| !was_frozen(part)).cloned());
-        self.swap(Version { parts, ..(*now).clone() });
-        Ok(())
+        Ok(Version { parts, ..(*now).clone() })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     options::Graphs,
     progress::Progress,
     search::graph::Graph,
-    store::{Part, Store, index::Failure, version::Version},
+    store::{Part, Store, failure::Failure, version::Version},
 };
 use parking_lot::MutexGuard;
 use std::{sync::Arc, time::Duration};

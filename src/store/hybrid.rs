@@ -199,8 +199,13 @@ impl<'s> Hybrid<'s> {
                 *sums.entry(hit.addr).or_default() += f64::from(*weight) * share;
             }
         }
-        Ok(sums.into_iter().map(|(addr, sum)| (sum as f32, addr)).collect())
+        Ok(finite(sums))
     }
+}
+
+/// Sums as scores. Weights may be as large as numbers get; scores stay finite (L3).
+fn finite(sums: HashMap<Addr, f64>) -> Vec<(f32, Addr)> {
+    sums.into_iter().map(|(addr, sum)| ((sum as f32).min(f32::MAX), addr)).collect()
 }
 
 /// A weight and what its question has found.
@@ -213,7 +218,7 @@ fn by_rank(lists: &[List], k: f64) -> Vec<(f32, Addr)> {
             *sums.entry(hit.addr).or_default() += f64::from(*weight) / (k + rank as f64 + 1.0);
         }
     }
-    sums.into_iter().map(|(addr, sum)| (sum as f32, addr)).collect()
+    finite(sums)
 }
 
 impl<'s> Leg<'s> {

@@ -16,7 +16,8 @@ use crate::{
     },
     segment::Segment,
     store::{
-        Store, compact,
+        Store,
+        failure::Failure,
         graphs::{self, Lack},
         origin,
         seeds::Pace,
@@ -24,39 +25,10 @@ use crate::{
     },
 };
 use parking_lot::MutexGuard;
-use std::{
-    cell::Cell,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// A graph that could not be built.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    error: String,
-    times: u32,
-    since: Instant,
-}
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 /// How long one waits for another's build before asking whether to go on waiting.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// The longest time after a failure in which housekeeping does not try again.
-const REST_MAX: Duration = Duration::from_secs(300);
-
-impl Failure {
-    /// One more, after those that there were.
-    pub(super) fn again(before: Option<&Failure>, error: &Error) -> Failure {
-        let times = before.map_or(0, |failure| failure.times) + 1;
-        Failure { error: error.to_string(), times, since: Instant::now() }
-    }
-
-    /// Twice as long after each failure: what has failed for long may take an hour to fail again.
-    pub(super) fn rests(&self) -> bool {
-        let rest = Duration::from_secs(1 << self.times.min(16));
-        self.since.elapsed() < rest.min(REST_MAX)
-    }
-}
-
 impl Store {
     /// Builds every graph that is lacking now.
     pub(crate) fn index(&self, progress: &mut Progress<'_>) -> Result<()> {
@@ -112,7 +84,7 @@ impl Store {
     /// Not failed a moment ago, and not about to be merged away.
     fn is_worthwhile(&self, version: &Version, lack: &Lack) -> bool {
         let on_disk = version.parts.iter().filter(|part| !part.on_heap());
-        let merged = compact::pick(&compact::shapes(version)).unwrap_or(0..0);
+        let merged = self.next_merge(version).unwrap_or(0..0);
         let fleeting = |part: &crate::store::Part| part.segment.uid == lack.segment;
         let failures = self.failures.lock();
         let rests = failures.get(&(lack.segment, lack.space.id)).is_some_and(Failure::rests);

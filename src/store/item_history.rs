@@ -57,9 +57,8 @@ impl Snapshot {
         super::encode::key(self.schema(), item)?;
         let mut found = Vec::new();
         for part in &self.version.parts {
-            let positions =
-                RoaringBitmap::from_sorted_iter(part.events_of(item)?).unwrap_or_default();
-            collect(part, &(positions - &part.dead.events), as_of, &mut found)?;
+            let positions = part.events_of(item)? - &part.dead.events;
+            collect(part, &positions, as_of, &mut found)?;
         }
         found.sort_by_key(|i| (i.at, i.recorded));
         Ok(found.split_off(found.len().saturating_sub(limit)))

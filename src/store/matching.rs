@@ -222,7 +222,8 @@ impl<'s> Matching<'s> {
             let (mut top, sieve) = (Top::new(limit), &sieves[at]);
             let all_of = self.every.then_some(words.len());
             score::score(&clauses, self.how, all_of, |row, sum| {
-                let score = sum as f32;
+                // Weights may be as large as numbers get; scores stay finite (L3).
+                let score = (sum as f32).min(f32::MAX);
                 if score >= top.floor() && sieve.allows(row)? {
                     top.push(score, row);
                 }

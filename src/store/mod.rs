@@ -8,6 +8,7 @@
 //! | `wal` | the active log file |
 //! | `root` | replacing MANIFEST: the one commit point of everything else |
 //! | `flush`, `compact` | many parts into one, carrying over what died meanwhile |
+//! | `failure`, `setback` | what could not be done, and rests; merges among it |
 //! | `recover` | from a directory to a version, for writers and readers |
 //! | `derived`, `origin`, `by_item`, `memo`, `held`, `weight` | what can be computed again: on disk, in memory, and how much of it |
 //! | `semantic` | the semantic IDs of the parts: kept, carried along, on disk |
@@ -18,8 +19,9 @@
 //! | `artifacts`, `checkpoint`, `verify`, `stats` | one capability each |
 //!
 //! Locks are taken in this order: `building` or `heating`, `chores`, `writer`, `root`, `current`; then
-//! `failures`, `cold` and `garbage`, under which no other is taken. `building` and `heating` are held for as
-//! long as a graph takes, so nobody waits for them but others who would do the same. No lock is on the read path but the one that
+//! `failures`, `cold`, `setbacks`, `unnamed` and `garbage`, under which no other is taken. `building` and
+//! `heating` are held for as long as a graph takes, so nobody waits for them but others who would do the
+//! same. No lock is on the read path but the one that
 //! guards the pointer to the current version.
 
 mod apply;
@@ -30,6 +32,7 @@ mod commit;
 pub(crate) mod compact;
 pub(crate) mod derived;
 mod encode;
+mod failure;
 mod flush;
 mod graphs;
 mod heat;
@@ -51,6 +54,7 @@ mod root;
 mod seeds;
 mod selection;
 mod semantic;
+mod setback;
 pub(crate) mod sieve;
 mod snapshot;
 mod sow;
@@ -96,7 +100,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// One open database.
@@ -115,11 +119,11 @@ pub(crate) struct Store {
     /// One graph at a time is built.
     building: Mutex<()>,
     /// Graphs that could not be built, by segment and space.
-    failures: Mutex<BTreeMap<(u64, u16), index::Failure>>,
+    failures: Mutex<BTreeMap<(u64, u16), failure::Failure>>,
     /// One graph at a time is brought into memory.
     heating: Mutex<()>,
     /// Graphs that could not be.
-    cold: Mutex<BTreeMap<(u64, u16), index::Failure>>,
+    cold: Mutex<BTreeMap<(u64, u16), failure::Failure>>,
     /// Memory that graphs hold, those of older versions as well.
     heat: Arc<Budget>,
     next_id: AtomicU64,
@@ -129,6 +133,10 @@ pub(crate) struct Store {
     /// How much memory is held, beside that of files.
     held: Arc<held::Held>,
     garbage: Mutex<Vec<root::Garbage>>,
+    /// Files that the chore in progress has published and that nobody names yet.
+    unnamed: Mutex<Vec<String>>,
+    /// Merges that could not be done.
+    setbacks: Mutex<Vec<setback::Setback>>,
     /// How far a read-only handle has read.
     tail: Mutex<recover::Tail>,
     read_only: bool,
@@ -221,6 +229,8 @@ impl Store {
             cold: Mutex::default(),
             heat: Arc::default(),
             garbage: Mutex::default(),
+            unnamed: Mutex::default(),
+            setbacks: Mutex::default(),
             pid: std::process::id(),
             _lock: lock,
             dir,
@@ -298,12 +308,21 @@ impl Store {
         Ok(())
     }
 
+    /// How long what `Durability::Buffered` has left unsynced may stay so; `None` if there is nothing.
+    pub(crate) fn sync_due_in(&self) -> Option<Duration> {
+        let Durability::Buffered { max_delay } = self.options.durability else { return None };
+        let writer = self.writer.lock();
+        let since = writer.unsynced_since.filter(|_| writer.poison.is_none())?;
+        Some(max_delay.saturating_sub(since.elapsed()))
+    }
+
     /// Syncs what `Durability::Buffered` has left unsynced for long enough.
     pub(crate) fn sync_if_due(&self) -> Result<bool> {
         let Durability::Buffered { max_delay } = self.options.durability else { return Ok(false) };
         let mut writer = self.writer.lock();
-        let due = writer.unsynced_since.is_some_and(|since| since.elapsed() >= max_delay);
-        if due && writer.poison.is_none() {
+        let late = writer.unsynced_since.is_some_and(|since| since.elapsed() >= max_delay);
+        let due = late && writer.poison.is_none();
+        if due {
             Store::sync_wal(&mut writer)?;
         }
         Ok(due)

@@ -19,7 +19,7 @@ use crate::{
     },
     io::Dir,
     key::Seq,
-    limits::WAL_BYTES_MAX,
+    limits::{NUMBER_MAX, WAL_BYTES_MAX},
     options::{IoMode, Options, Verify},
     segment::{Segment, dead::Dead},
     store::{
@@ -344,15 +344,16 @@ impl Store {
         let next_lsn = version.seq.0 + 1;
         let flushed = self.write_flushed(&version, &mut crate::progress::Progress::silent())?;
         let wal = Wal::create(&*self.dir, self.db, self.new_id(), next_lsn)?;
+        let mut writer = self.writer.lock();
+        let next = self.with_flushed(&writer, &version, &flushed)?;
         self.change_root(|root| {
-            flushed.enter(root, version.seq);
             root.wals = vec![wal.entry(false)];
             root.synced = version.seq.0;
+            flushed.enter(root, version.seq)
         })?;
-        let mut writer = self.writer.lock();
+        self.swap(next);
         writer.wal = Some(wal);
         writer.erase_pending = false;
-        self.adopt_flushed(&mut writer, &version, flushed)?;
         drop(writer);
         self.remove_orphans()
     }
@@ -362,7 +363,10 @@ impl Store {
         for folder in names::FOLDERS {
             for name in self.dir.list(folder)? {
                 let Some((first, second, _)) = names::parse(&name) else { continue };
-                let beyond = first.max(second.unwrap_or(0)).saturating_add(1).min(HEAP_FIRST - 1);
+                let numbers = std::iter::once(first).chain(second);
+                // A larger one is no orphan of ours, and to count on from it would leave too little.
+                let last = numbers.filter(|number| *number < NUMBER_MAX / 2).max();
+                let beyond = last.map_or(0, |last| last + 1);
                 self.next_id.fetch_max(beyond, std::sync::atomic::Ordering::Relaxed);
             }
         }

@@ -5,7 +5,7 @@ use crate::{
     format::{
         Kind,
         envelope::{FileKind, Header},
-        manifest::Manifest,
+        manifest::{Manifest, WalEntry},
         names,
         sink::{self, remove_if_there},
     },
@@ -14,7 +14,11 @@ use crate::{
     segment::Segment,
     store::{Store, Writer, wal::Wal},
 };
-use std::sync::{Weak, atomic::Ordering};
+use parking_lot::MutexGuard;
+use std::{
+    io,
+    sync::{Weak, atomic::Ordering},
+};
 
 /// A file that MANIFEST no longer names, and who may still be reading it.
 #[derive(Debug)]
@@ -53,13 +57,31 @@ pub(crate) fn write(dir: &dyn Dir, db: [u8; 16], manifest: &Manifest) -> Result<
     Ok(())
 }
 
+/// Whether a judged error leaves everything as it was. Otherwise MANIFEST may be the one before or
+/// the one after, and a file that either names must stay.
+pub(crate) fn had_no_effect(error: &Error) -> bool {
+    !matches!(error, Error::Indeterminate { .. } | Error::Poisoned { .. })
+}
+
+/// MANIFEST does not have what the version in memory is made of. Nothing more may be written by who
+/// sees this: it is judged like a failed rename.
+pub(crate) fn disagreement(why: impl Into<String>) -> Error {
+    Error::io("changing", names::MANIFEST, io::Error::other(why.into()))
+}
+
 impl Store {
     /// Changes the root: the one commit point of everything but commits. On return the change is
     /// durable; on an error before the rename nothing happened.
-    pub(crate) fn change_root(&self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
+    ///
+    /// What can fail comes before it, under the same lock of the writer where commits matter: an error
+    /// between the root and the version would leave memory and MANIFEST in disagreement.
+    pub(crate) fn change_root(
+        &self,
+        change: impl FnOnce(&mut Manifest) -> Result<()>,
+    ) -> Result<()> {
         let mut root = self.root.lock();
         let mut next = root.clone();
-        change(&mut next);
+        change(&mut next)?;
         next.generation += 1;
         next.next_id = self.next_id.load(Ordering::Relaxed).max(next.next_id);
         write(&*self.dir, self.db, &next)?;
@@ -74,28 +96,31 @@ impl Store {
             Store::sync_wal(writer)?;
         }
         let old = writer.wal.as_ref().map(|wal| wal.entry(true));
-        let rotated = self.rotate_files(writer.next_lsn, old);
-        match rotated {
+        let id = self.new_id();
+        match self.rotate_files(id, writer.next_lsn, old) {
             Ok(wal) => {
                 writer.wal = Some(wal);
                 Ok(())
             }
-            Err(error) => Err(self.judge(writer, error)),
+            Err(error) => {
+                let error = self.judge(writer, error);
+                if had_no_effect(&error) {
+                    self.discard(names::wal(id), None);
+                }
+                Err(error)
+            }
         }
     }
 
-    fn rotate_files(
-        &self,
-        next_lsn: u64,
-        old: Option<crate::format::manifest::WalEntry>,
-    ) -> Result<Wal> {
-        let wal = Wal::create(&*self.dir, self.db, self.new_id(), next_lsn)?;
+    fn rotate_files(&self, id: u64, next_lsn: u64, old: Option<WalEntry>) -> Result<Wal> {
+        let wal = Wal::create(&*self.dir, self.db, id, next_lsn)?;
         self.change_root(|root| {
             if let (Some(old), Some(last)) = (old, root.wals.last_mut()) {
                 *last = old;
             }
             root.wals.push(wal.entry(false));
             root.synced = root.synced.max(next_lsn - 1);
+            Ok(())
         })?;
         Ok(wal)
     }
@@ -122,9 +147,31 @@ impl Store {
     /// Runs a chore that writes files; see `judge` for what its failure means.
     pub(crate) fn chore<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         self.may_write()?;
-        let _one_at_a_time = self.chores.lock();
+        let one_at_a_time = self.chores.lock();
+        self.chore_within(&one_at_a_time, run)
+    }
+
+    /// The same for who holds `chores`, and goes on holding it.
+    pub(crate) fn chore_within<T>(
+        &self,
+        _one_at_a_time: &MutexGuard<'_, ()>,
+        run: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         Store::refuse_if_poisoned(&self.writer.lock())?;
-        run().map_err(|error| self.judge(&mut self.writer.lock(), error))
+        self.unnamed.lock().clear();
+        let done = run().map_err(|error| self.judge(&mut self.writer.lock(), error));
+        let unnamed = std::mem::take(&mut *self.unnamed.lock());
+        if done.as_ref().is_err_and(had_no_effect) {
+            unnamed.into_iter().for_each(|path| self.discard(path, None));
+            self.sweep();
+        }
+        done
+    }
+
+    /// A chore has published a file that MANIFEST does not name yet, or that no part knows of. If the
+    /// chore fails, nobody ever will: it goes away, with all that may have to be erased from it.
+    pub(crate) fn published(&self, path: String) {
+        self.unnamed.lock().push(path);
     }
 
     /// A file that is no longer named. It is removed when its last reader is gone.

@@ -7,6 +7,7 @@
 
 use crate::{
     error::{Error, Result},
+    format::names,
     progress::Progress,
     schema::Space,
     search::graph::{
@@ -70,7 +71,10 @@ impl Store {
             });
             let Some((_, at, source)) = known.max_by_key(|(nodes, ..)| *nodes) else { continue };
             let moves = Moves::of((inputs[at as usize], at), merged, rows, space)?;
-            seeds.extend(self.write_links(merged, space, &source, &moves)?.map(|s| (space.id, s)));
+            if let Some(seed) = self.write_links(merged, space, &source, &moves)? {
+                self.published(names::seed(merged.segment.uid, space.id));
+                seeds.push((space.id, seed));
+            }
         }
         merged.seeds = Arc::new(seeds.into_iter().collect());
         Ok(())
@@ -178,7 +182,7 @@ mod tests {
             false => Item::new(key).vector("v", [key as f32, 1.0]),
         };
         let ops = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
-        store.commit(ops).unwrap();
+        store.commit(&Arc::new(ops)).unwrap();
         store.flush(&mut Progress::silent()).unwrap();
     }
 

@@ -119,7 +119,7 @@ impl Store {
             unsynced_commits,
             debt: self.debt(),
             poisoned,
-            maintenance_error: self.index_error(),
+            maintenance_error: self.index_error().or_else(|| self.merge_error()),
         }
     }
 
@@ -128,8 +128,9 @@ impl Store {
         if self.read_only {
             return Debt::default();
         }
-        let (version, shapes) = (self.current(), compact::shapes(&self.current()));
-        let range = compact::pick(&shapes).unwrap_or(0..0);
+        let version = self.current();
+        let shapes = compact::shapes(&version);
+        let range = self.next_merge(&version).unwrap_or(0..0);
         let unindexed = |part: &&Part| part.lacks_graph(&version.schema, &self.options);
         let underived = |p: &&Part| p.lacks_by_item() || p.lacks_words(&version.schema);
         let dead = |part: &Part| part.dead.rows.len() + part.dead.events.len();

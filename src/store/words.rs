@@ -128,7 +128,7 @@ impl Part {
 
 impl Store {
     /// Writes the words of the first part that lacks some; says whether there was one.
-    pub(crate) fn derive_words(&self) -> Result<bool> {
+    pub(crate) fn derive_words(&self, progress: &mut Progress<'_>) -> Result<bool> {
         let version = self.current();
         let lacking = version.parts.iter().find_map(|part| {
             let attr = texts(&version.schema).find(|attr| part.lacks_words_of(attr.id))?;
@@ -136,7 +136,7 @@ impl Store {
         });
         let Some((part, attr)) = lacking else { return Ok(false) };
         // The long work, while others flush and merge.
-        let words = part.make_words(attr, &mut Progress::silent())?;
+        let words = part.make_words(attr, progress)?;
         self.chore(|| {
             let same = |other: &Part| other.segment.uid == part.segment.uid;
             let Some(file) = part.segment.file() else { return Ok(true) };
@@ -146,6 +146,7 @@ impl Store {
             let path = names::words(part.segment.uid, attr);
             let from = (path.as_str(), &*recipe(attr));
             origin::publish(&*self.dir, self.db, file, from, |sink| words.save(sink))?;
+            self.published(path);
             let _writer = self.writer.lock();
             let now = self.current();
             let (mut parts, schema) = (now.parts.clone(), &now.schema);

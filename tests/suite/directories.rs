@@ -263,14 +263,20 @@ fn a_forked_handle_cannot_write() {
 fn a_file_with_the_largest_number_is_a_strangers() {
     let place = tempfile::tempdir().unwrap();
     let path = on_disk(place.path());
-    let names = ["18446744073709551615.seg", "9223372036854775807.seg", "99999999999999999999.seg"];
+    let names = [
+        "18446744073709551615.seg",
+        "9223372036854775807.seg",
+        "99999999999999999999.seg",
+        // The last number that counting could reach: there would be none after it.
+        "4611686018427387903.seg",
+    ];
     for name in names {
         fs::write(path.join("segments").join(name), "").unwrap();
     }
     for at in 0..3u64 {
         let db = Db::open(&path).unwrap();
         db.batch().put(Item::new(10 + at)).commit().unwrap();
-        assert_eq!(db.verify().unwrap().strangers.len(), 3);
+        assert_eq!(db.verify().unwrap().strangers.len(), names.len());
         db.close().unwrap();
     }
     assert_eq!(Db::open(&path).unwrap().snapshot().len(), 5);

@@ -41,6 +41,7 @@ mod ort;
 mod plugin;
 mod policy;
 mod profiles;
+mod races;
 mod ranked;
 mod ranker;
 mod replay;

@@ -263,3 +263,33 @@ fn words_on_the_heap_count_towards_the_memory_limit() {
     assert_eq!(found(&db), 5);
     assert!(db.stats().heap_bytes < counted, "a file is mapped or read, not held");
 }
+
+/// Goal: merges that housekeeping chooses stay below the limit too, and small parts still become few.
+/// Method: four parts of long texts, which do not fit together, and many small ones; then merge them all.
+// checks: L1
+#[test]
+fn merges_that_housekeeping_chooses_stay_below_the_memory_limit() {
+    let place = tempfile::tempdir().unwrap();
+    let schema = Schema::new().attr("text", AttrType::Text);
+    let db = Db::create_with(place.path().join("a.bower"), schema, small()).unwrap();
+    let long = "x".repeat(1 << 19);
+    for part in 0..4 {
+        let mut batch = db.batch();
+        for id in 0..36u64 {
+            batch.put(Item::new(id * 10 + part).attr("text", long.as_str()));
+        }
+        batch.commit().unwrap();
+        db.flush().unwrap();
+    }
+    for id in 1000..1008u64 {
+        db.batch().put(Item::new(id).attr("text", "short")).commit().unwrap();
+        db.flush().unwrap();
+    }
+    assert_eq!(db.stats().debt.merge_parts, 8);
+    let (_, peak) = peak_of(|| while db.maintain().unwrap().is_some() {});
+    println!("housekeeping took {peak} bytes");
+    assert!(peak <= LIMIT, "{peak}");
+    assert_eq!((db.stats().disk_parts, db.snapshot().len()), (5, 152));
+    db.compact().unwrap();
+    assert_eq!((db.stats().disk_parts, db.snapshot().len()), (1, 152));
+}

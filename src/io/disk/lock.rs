@@ -31,15 +31,16 @@ pub(super) fn take(directory: &File, file: File) -> Result<Held, Refused> {
     #[allow(clippy::unnecessary_cast)]
     let id = (stat.st_dev as u64, stat.st_ino as u64);
     let mut locked = LOCKED.lock();
-    if let Some(pid) = locked.get(&id) {
-        return Err(Refused::Held(Some(*pid)));
+    let pid = process::id();
+    // What a parent had locked when it forked, it may have given back since: the file knows.
+    if locked.get(&id) == Some(&pid) {
+        return Err(Refused::Held(Some(pid)));
     }
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(Refused::Held(read_pid(&file))),
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
-    let pid = process::id();
     // Only messages need it, and a full disk must not keep anyone from opening a database.
     let _ = file.set_len(0).and_then(|()| file.write_all_at(format!("{pid}\n").as_bytes(), 0));
     locked.insert(id, pid);
@@ -66,6 +67,15 @@ impl Drop for Held {
             let _ = self.file.unlock();
         }
     }
+}
+
+/// As if the list had been copied from a parent.
+#[cfg(test)]
+pub(super) fn inherit(directory: &File) {
+    let stat = rustix::fs::fstat(directory).unwrap();
+    #[allow(clippy::unnecessary_cast)]
+    let id = (stat.st_dev as u64, stat.st_ino as u64);
+    LOCKED.lock().insert(id, process::id() + 1);
 }
 
 fn read_pid(file: &File) -> Option<u32> {
