@@ -18,7 +18,13 @@ fn options() -> Options {
 }
 
 fn vector(n: u64) -> Vec<f32> {
-    let number = |i: u64| ((n * 7919 + i * i * 104_729 + n * n * 31) % 1009) as f32 / 1009.0 - 0.5;
+    // No two are the same, or one of them would not be linked by what is near.
+    let number = |i: u64| {
+        let mixed = (n * DIM as u64 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 40) as f32
+            / (1 << 24) as f32
+            - 0.5
+    };
     (0..DIM as u64).map(number).collect()
 }
 
