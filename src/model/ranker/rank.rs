@@ -188,7 +188,8 @@ impl Rank {
 
     fn asked(&self, loaded: &Loaded, batch: &Arc<RankBatch>, begun: Instant) -> Answer {
         let Some(batcher) = &self.batcher else { return run(&*loaded.ranker, batch) };
-        let until = self.deadline.map(|deadline| begun + deadline);
+        // A deadline that is too far away to be told is none.
+        let until = self.deadline.and_then(|deadline| begun.checked_add(deadline));
         match batcher.ask(&loaded.ranker, batch, until) {
             Ok(answer) => answer,
             Err(why) => Answer::failed(batch, &why),
