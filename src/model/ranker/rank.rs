@@ -127,7 +127,9 @@ impl Rank {
 
     /// Gives the ranker the vectors of all items once, where it has use for them, so that requests send
     /// numbers of rows. They are those that are on disk; what was written since comes with each request.
-    /// With a deadline no request waits for this: until it is done, vectors come with all of them.
+    /// With a deadline no request waits for this: until it is done, vectors come with all of them. So they do
+    /// where the [memory limit](crate::Options::memory_limit_bytes) has no room for these vectors, until other
+    /// data is on disk.
     pub fn resident(mut self) -> Rank {
         self.resident = true;
         self
