@@ -15,6 +15,7 @@ mod derived;
 mod directories;
 mod erase;
 mod eval;
+mod examples;
 mod explore;
 mod flow;
 mod forged;

@@ -1,7 +1,7 @@
 //! Rank: the operator that asks a ranker.
 
 use super::{
-    assemble::Assembler,
+    assemble::{Assembler, came_with},
     batch::RankBatch,
     batcher::{Batcher, Batching},
     caught::caught,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    recommend::{Candidates, Context, Job, Rrf, Score},
+    recommend::{Candidates, Context, Job, Score},
     schema::Schema,
     store::Snapshot,
 };
@@ -210,7 +210,8 @@ impl Rank {
         };
         let Assembler { features, dims, .. } = &loaded.assembler;
         let mut batch = RankBatch::new(features.clone(), dims.clone(), table);
-        for (cx, candidates, scores) in jobs.iter() {
+        for (cx, candidates, scores) in jobs.iter_mut() {
+            came_with(cx, candidates, scores)?;
             loaded.assembler.add(&mut batch, (cx, candidates), scores)?;
         }
         let batch = Arc::new(batch);
@@ -224,9 +225,6 @@ impl Rank {
                         "{name}: {} {why}; the order before it is kept",
                         loaded.name
                     ));
-                    if scores.iter().all(|score| *score == 0.0) {
-                        Rrf::default().score(cx, candidates, scores)?;
-                    }
                 }
             }
             if let (Some(log), Some(id)) = (&self.log, cx.request.id) {
