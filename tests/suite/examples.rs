@@ -1,7 +1,7 @@
 //! Examples: what a ranker is taught is what it is asked, and what went wrong is not part of it.
 
 use bowerbird::{
-    model::ranker::*,
+    model::{Case, Cases, Training, ranker::*},
     recommend::*,
     *,
 };
@@ -129,4 +129,61 @@ fn what_was_refused_leaves_nothing_behind() {
     assert_eq!((a.context(0), a.context(1)), (b.context(0), b.context(1)));
     assert_eq!((a.history(), a.rows().unwrap().1), (b.history(), b.rows().unwrap().1));
     assert_eq!(clean.labels(), tried.labels());
+}
+
+/// Lists of a third of the items, one of which is right, as `label` says.
+fn lists(db: &Db, label: f32) -> Examples {
+    let features = Features::new().query("text").item("text");
+    let mut examples = Examples::new(features, &db.snapshot()).unwrap();
+    let dim = db.snapshot().schema().spaces()[0].dim as usize;
+    for at in 0..12u64 {
+        let request = request().query("text", vec![1.0 + at as f32; dim]);
+        let list: Vec<(Key, f32)> = (0..ITEMS / 3)
+            .map(|id| (Key::Id((id * 3 + at) % ITEMS), if id == 4 { label } else { 0.0 }))
+            .collect();
+        examples.push(&request, &list).unwrap();
+    }
+    examples
+}
+
+fn fit() -> FitRanker {
+    FitRanker { epochs: 6, width: 4, ..FitRanker::of(Body::Mlp { hidden: vec![4] }) }
+}
+
+/// Goal: validation lists that cannot tell what is better, as none has anything right, stop nothing and choose
+/// nothing: it is the last epoch that is kept, as without any.
+#[test]
+fn lists_without_anything_right_choose_no_epoch() {
+    let db = db(4);
+    let examples = lists(&db, 1.0);
+    let train = |validation: Option<&Examples>| {
+        let mut how = Training::new(3);
+        let model = fit().train(&examples, validation, &mut how).unwrap();
+        (model.export().unwrap(), how.curve().iter().map(|e| e.ndcg_10).collect::<Vec<_>>())
+    };
+    let plain = train(None);
+    assert_eq!(plain.1, [None; 6]);
+    assert_eq!(train(Some(&lists(&db, 0.0))), plain);
+    assert_eq!(train(Some(&examples.some([]))), plain);
+    let judged = train(Some(&examples)).1;
+    assert!(judged.iter().all(Option::is_some), "{judged:?}");
+}
+
+/// Goal: what a ranker cannot be judged by is refused, and says what to do.
+#[test]
+fn what_cannot_judge_a_ranker_is_refused() {
+    let examples = lists(&db(4), 1.0);
+    let refused = |fit: FitRanker, lists: Option<&Examples>, how: &mut Training<'_>| {
+        fit.train(&examples, lists, how).unwrap_err().to_string()
+    };
+    let wider = lists(&db(5), 1.0);
+    let why = refused(fit(), Some(&wider), &mut Training::new(1));
+    assert!(why.contains("dimensions"), "{why}");
+    let cases = Cases::new(vec![Case { history: vec![0], target: Some(1) }]);
+    let why = refused(fit(), None, &mut Training::new(1).validate(&cases));
+    assert!(why.contains("FitRanker::train"), "{why}");
+    let none = Cases::new(vec![]);
+    assert!(fit().train(&examples, None, &mut Training::new(1).validate(&none)).is_ok());
+    let why = refused(FitRanker { patience: 0, ..fit() }, None, &mut Training::new(1));
+    assert!(why.contains("patience"), "{why}");
 }
