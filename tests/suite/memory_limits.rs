@@ -291,7 +291,9 @@ fn a_table_that_has_no_room_is_made_once() {
     let place = tempfile::tempdir().unwrap();
     let schema = Schema::new().space("text", DIM, Metric::Dot);
     let db = Db::create_with(place.path().join("a.bower"), schema, small()).unwrap();
-    (0..20).for_each(|at| drop(batch_of(&db, at * 1000..(at + 1) * 1000).unwrap()));
+    for at in 0..20 {
+        batch_of(&db, at * 1000..(at + 1) * 1000).unwrap();
+    }
     db.flush().unwrap();
     let (snapshot, query) = (db.snapshot(), vec![1.0; DIM as usize]);
     for hurried in [false, true] {
