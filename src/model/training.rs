@@ -95,7 +95,7 @@ impl<'a> Training<'a> {
     }
 
     /// Judges every epoch by these cases, keeps the best and stops when it no longer gets better.
-    /// They must not be among the sequences.
+    /// They must not be among the sequences. If there are none of them, it is as if this was not called.
     pub fn validate(mut self, cases: &'a Cases) -> Training<'a> {
         self.validation = Some(cases);
         self
@@ -130,6 +130,11 @@ impl<'a> Training<'a> {
         self.begun = Instant::now();
         (self.curve, self.best) = (Vec::new(), None);
         self.progress.begin(epochs as u64)
+    }
+
+    /// Whether there are cases to judge epochs by. No case says no more than no cases.
+    pub(crate) fn judges(&self) -> bool {
+        self.validation.is_some_and(|cases| !cases.is_empty())
     }
 
     /// Whether there was an epoch whose quality is known: the best of them is to be kept.

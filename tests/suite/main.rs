@@ -16,6 +16,7 @@ mod derived;
 mod directories;
 mod erase;
 mod eval;
+mod examples;
 mod explore;
 mod flow;
 mod forged;

@@ -293,3 +293,53 @@ fn merges_that_housekeeping_chooses_stay_below_the_memory_limit() {
     db.compact().unwrap();
     assert_eq!((db.stats().disk_parts, db.snapshot().len()), (1, 152));
 }
+
+/// Counts the tables that it is given, and says of each score whether rows or vectors came.
+struct Offered(Arc<std::sync::atomic::AtomicUsize>);
+
+impl model::ranker::Ranker for Offered {
+    fn name(&self) -> String {
+        "offered".into()
+    }
+    fn rank(&self, batch: &model::ranker::RankBatch, scores: &mut [f32]) -> Result<()> {
+        scores.fill(if batch.rows().is_some() { 1.0 } else { 2.0 });
+        Ok(())
+    }
+    fn hold(&self, _: &Arc<model::ranker::Table>) -> Result<bool> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(true)
+    }
+}
+
+/// Goal: vectors that are to be kept with a ranker, and have no room under the limit, are sent with each
+/// request instead: they are not gathered again for each of them, in front of it or behind its back.
+/// Method: vectors of 80 MB under a limit of 64 MiB, and what requests hold while they run.
+// checks: L1
+#[test]
+fn a_table_that_has_no_room_is_made_once() {
+    use bowerbird::{model::ranker::*, recommend::*};
+    let place = tempfile::tempdir().unwrap();
+    let schema = Schema::new().space("text", DIM, Metric::Dot);
+    let db = Db::create_with(place.path().join("a.bower"), schema, small()).unwrap();
+    for at in 0..20 {
+        batch_of(&db, at * 1000..(at + 1) * 1000).unwrap();
+    }
+    db.flush().unwrap();
+    let (snapshot, query) = (db.snapshot(), vec![1.0; DIM as usize]);
+    for hurried in [false, true] {
+        let offers = Arc::default();
+        let features = Features::new().query("text").item("text");
+        let rank = Rank::with(features, Offered(Arc::clone(&offers))).resident();
+        let rank = if hurried { rank.deadline(days(1)) } else { rank };
+        let near = NearInterests::new("text", 10);
+        let recommender = Recommender::new().summarize(Query).retrieve(near).score(rank);
+        for again in 0..4 {
+            let request = Request::new(5, Timestamp(0)).query("text", query.clone());
+            let (slate, peak) = peak_of(|| recommender.run(&snapshot, &request).unwrap());
+            assert_eq!(slate.items[0].score, 2.0);
+            assert!((again == 0 && !hurried) || peak < LIMIT / 2, "{peak} bytes, again: {again}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(offers.load(std::sync::atomic::Ordering::Relaxed), 0, "hurried: {hurried}");
+    }
+}

@@ -211,11 +211,15 @@ fn a_bad_plug_in_harms_nobody() {
     let (_folder, library) = built("tests/fixtures/plugin/odd.c", &[]);
     let silent = load(&library, "").unwrap();
     assert!(scores(&silent, batch).iter().all(|score| score.is_nan()));
-    let error = silent.hold(batch.rows().unwrap().0).unwrap_err().to_string();
-    assert!(
-        error.contains("failed in `hold` with -1; it says: too large for this card"),
-        "{error}"
-    );
+    let table = batch.rows().unwrap().0;
+    for again in [false, true] {
+        let error = silent.hold(table).unwrap_err().to_string();
+        let said = "failed in `hold` with -1; it says: too large for this card";
+        assert!(error.contains(said), "{error}, again: {again}");
+    }
+    let (_folder, library) = built("tests/fixtures/plugin/odd.c", &["-DNO_USE"]);
+    let of_no_use = load(&library, "").unwrap();
+    assert_eq!((of_no_use.hold(table).unwrap(), of_no_use.hold(table).unwrap()), (false, false));
     let (_folder, library) = built("tests/fixtures/plugin/odd.c", &["-DFAILS"]);
     let mut scores = vec![f32::NAN; batch.len()];
     let error = load(&library, "").unwrap().rank(batch, &mut scores).unwrap_err().to_string();

@@ -252,6 +252,19 @@ fn requests_of_many_threads_are_put_together() {
     assert!(calls < 64, "{calls}");
 }
 
+/// Goal: times without end are no trouble: a deadline that far away is none, and who waits that long for
+/// others waits until there are enough.
+#[test]
+fn durations_may_be_without_end() {
+    let (snapshot, end) = (db().snapshot(), Duration::MAX);
+    let enough = Batching { candidates: ITEMS as usize, wait: end, ..Batching::default() };
+    for rank in [odd(Deed::Fail).0, odd(Deed::Fail).0.batched(enough)] {
+        let recommender = with(rank.deadline(end));
+        let slate = recommender.run(&snapshot, &request(false)).unwrap();
+        assert_eq!((keys(&slate), slate.trace.degraded), (good(), vec![]));
+    }
+}
+
 /// Goal: a request is refused that says what the ranker cannot use, or does not say what it needs.
 #[test]
 fn requests_that_make_no_sense_are_refused() {

@@ -12,8 +12,8 @@ use crate::{
     item::Value,
     model::{NextScore, semantic::SharedPrefix},
     recommend::{
-        Bm25, Candidates, Context, Hint, ItemMean, Popularity, Recency, Recent, Score, Summarize,
-        TagAffinity, TagShare, UserMean, source_named,
+        Bm25, Candidates, Context, Hint, ItemMean, Popularity, Recency, Recent, Rrf, Score,
+        Summarize, TagAffinity, TagShare, UserMean, source_named,
     },
     schema::{AttrType, Metric, Schema, Space},
     store::Snapshot,
@@ -217,6 +217,19 @@ impl Assembler {
             _ => rows.chunks_exact(width).for_each(|row| batch.scalars.push(Some(row))),
         }
         Ok(())
+    }
+}
+
+/// The scores that candidates come with: those of the scorers before, or reciprocal rank fusion where nobody
+/// has said anything yet. Training and serving both ask here, as a ranker may look at them.
+pub(super) fn came_with(
+    cx: &Context<'_>,
+    candidates: &Candidates,
+    scores: &mut [f32],
+) -> Result<()> {
+    match scores.iter().all(|score| *score == 0.0) {
+        true => Rrf::default().score(cx, candidates, scores),
+        false => Ok(()),
     }
 }
 

@@ -1,6 +1,11 @@
 //! Examples: requests, their candidates, and which of them were right.
 
-use super::{assemble::Assembler, batch::RankBatch, features::Features, table::Table};
+use super::{
+    assemble::{Assembler, came_with},
+    batch::RankBatch,
+    features::Features,
+    table::Table,
+};
 use crate::{
     error::{Error, Result},
     key::Key,
@@ -57,9 +62,13 @@ impl Examples {
     /// and so are repeats. The request is taken as it came: the rules of a recommender
     /// ([`Complete`](crate::recommend::Complete)) hold in [`Examples::run`].
     ///
+    /// Nobody has scored the candidates, so their [`Scalar::Previous`](super::Scalar::Previous) is 0, and
+    /// [`FitRanker`](super::FitRanker) learns not to look at it. Their order would be no score: it is that of
+    /// their labels as often as not.
+    ///
     /// # Errors
     /// `Invalid` for a label that is negative or not finite, or for examples that were logged; and
-    /// whatever serving such a request would return.
+    /// whatever serving such a request would return. The examples are then as they were.
     pub fn push(&mut self, request: &Request, candidates: &[(Key, f32)]) -> Result<()> {
         let (assembler, snapshot) = self.source()?;
         let allowed = Allowed::all(&snapshot)?;
@@ -85,16 +94,17 @@ impl Examples {
         let (interests, notes) = (&[][..], &Notes::default());
         let cx = Context { snapshot: &snapshot, request, history: &history, interests, notes };
         let previous = vec![0f32; found.len()];
-        assembler.add(&mut self.batch, (&cx, &found), &previous)?;
-        self.labels.extend(labels);
-        Ok(())
+        let mut list = self.batch.of_none();
+        assembler.add(&mut list, (&cx, &found), &previous)?;
+        self.put(&list, &labels)
     }
 
-    /// Adds a request and what a recommender finds for it, scored by the scorers it has; `label` says how
-    /// good an item is. Returns how many of the candidates have a label above 0.
+    /// Adds a request and what a recommender finds for it, scored by the scorers it has, or else by reciprocal
+    /// rank fusion, as [`Rank`](super::Rank) gets them behind it; `label` says how good an item is. Returns how
+    /// many of the candidates have a label above 0.
     ///
     /// # Errors
-    /// As for [`Examples::push`], and those of the recommender.
+    /// As for [`Examples::push`], and those of the recommender. The examples are then as they were.
     pub fn run(
         &mut self,
         recommender: &Recommender,
@@ -103,16 +113,28 @@ impl Examples {
     ) -> Result<usize> {
         let (assembler, snapshot) = self.source()?;
         let runs = recommender.run_to_end(&snapshot, std::slice::from_ref(request))?;
-        let mut good = 0;
+        let (mut lists, mut labels) = (self.batch.of_none(), Vec::new());
         for run in &runs {
-            let labels: Vec<f32> = run.candidates.keys().iter().map(&label).collect();
-            check_all(&labels)?;
+            labels.extend(run.candidates.keys().iter().map(&label));
             let cx = run.context(&snapshot, request);
-            assembler.add(&mut self.batch, (&cx, &run.candidates), &run.scores)?;
-            good += labels.iter().filter(|label| **label > 0.0).count();
-            self.labels.extend(labels);
+            let mut previous = run.scores.clone();
+            came_with(&cx, &run.candidates, &mut previous)?;
+            assembler.add(&mut lists, (&cx, &run.candidates), &previous)?;
         }
-        Ok(good)
+        check_all(&labels)?;
+        self.put(&lists, &labels)?;
+        Ok(labels.iter().filter(|label| **label > 0.0).count())
+    }
+
+    /// Puts lists that are whole behind the others: what went wrong while they were made left nothing here.
+    fn put(&mut self, lists: &RankBatch, labels: &[f32]) -> Result<()> {
+        let all = self.batch.len().checked_add(lists.len()).and_then(|n| u32::try_from(n).ok());
+        if all.is_none() {
+            return Err(Error::invalid("examples", "would have over 4 billion candidates"));
+        }
+        self.batch.append(lists);
+        self.labels.extend_from_slice(labels);
+        Ok(())
     }
 
     fn source(&self) -> Result<(Arc<Assembler>, Snapshot)> {

@@ -91,7 +91,8 @@ pub enum Scalar {
         /// The model's name.
         name: String,
     },
-    /// The score that the candidate came with.
+    /// The score that the candidate came with: that of the scorers before, or of reciprocal rank fusion
+    /// where there are none. In lists that were [pushed](super::Examples::push) it is 0.
     Previous,
     /// log(1 + how many events the user's history has), the same for all candidates.
     Experience,

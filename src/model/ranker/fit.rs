@@ -1,6 +1,7 @@
 //! FitRanker: trains a ranker on examples.
 
 use super::{
+    batch::RankBatch,
     examples::Examples,
     model::RankModel,
     net::{Body, Dropout, Input, Net, Shape},
@@ -62,7 +63,7 @@ pub struct FitRanker {
     pub decay: f32,
     /// Share of the inputs and of what layers say that is left out by chance, 0 to below 1.
     pub dropout: f32,
-    /// How many epochs may pass without a better one on the validation lists.
+    /// How many epochs may pass without a better one on the validation lists; at least 1.
     pub patience: usize,
 }
 
@@ -82,13 +83,15 @@ impl FitRanker {
         }
     }
 
-    /// Trains on lists, and keeps what was best on the validation lists by NDCG@10, if there are any; each
-    /// task counts the same.
+    /// Trains on lists, and keeps what was best on the validation lists by NDCG@10; each task counts the same.
+    /// Without a validation list that has a label above 0 nobody can tell, and it is the last epoch that is
+    /// kept.
     /// The same lists, options and seed give the same bits, with any number of threads.
     ///
     /// # Errors
-    /// `Invalid` for options out of range, for lists of other features, if no list has candidates both
-    /// right and wrong, or if the loss diverges; `Cancelled`.
+    /// `Invalid` for options out of range, for lists of other features or dimensions, if no list has
+    /// candidates both right and wrong, if the loss diverges, or if `how` has
+    /// [cases](Training::validate), which are of sequences and say nothing of lists; `Cancelled`.
     pub fn train(
         &self,
         examples: &Examples,
@@ -97,9 +100,7 @@ impl FitRanker {
     ) -> Result<RankModel> {
         self.check()?;
         let batch = &examples.batch;
-        if validation.is_some_and(|v| v.batch.features != batch.features) {
-            return Err(Error::invalid("validation", "has other features than the examples"));
-        }
+        check_validation(batch, validation.map(|lists| &lists.batch), how)?;
         let shape = Shape::of(&batch.features, &batch.dims, self.width, self.body.clone());
         shape.check()?;
         let lists: Vec<usize> =
@@ -122,8 +123,8 @@ impl FitRanker {
 
     fn check(&self) -> Result<()> {
         let refuse = |why: String| Err(Error::invalid("options of FitRanker", why));
-        if self.epochs == 0 || self.batch == 0 {
-            return refuse("have no epoch or no list in a batch".into());
+        if self.epochs == 0 || self.batch == 0 || self.patience == 0 {
+            return refuse("have no epoch, no list in a batch or no patience; at least 1".into());
         }
         if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
             return refuse(format!("have a learning rate of {}", self.learning_rate));
@@ -150,8 +151,33 @@ impl FitRanker {
     }
 }
 
-/// NDCG@10, each task counting the same, however many lists it has.
-fn by_task(lists: &Examples, scores: &[f32]) -> f64 {
+/// Whether these lists can say how good what is learned from `batch` is.
+fn check_validation(
+    batch: &RankBatch,
+    lists: Option<&RankBatch>,
+    how: &Training<'_>,
+) -> Result<()> {
+    if how.judges() {
+        let why = "were given to Training: they are of sequences, and a ranker is judged by lists. \
+                   Give those to FitRanker::train.";
+        return Err(Error::invalid("validation cases", why));
+    }
+    let Some(lists) = lists else { return Ok(()) };
+    if lists.features != batch.features {
+        return Err(Error::invalid("validation", "has other features than the examples"));
+    }
+    match lists.dims == batch.dims {
+        true => Ok(()),
+        false => {
+            let why =
+                "has vectors of other dimensions than the examples. Is it of the same database?";
+            Err(Error::invalid("validation", why))
+        }
+    }
+}
+
+/// NDCG@10, each task counting the same, however many lists it has; `None` if no list has a label above 0.
+fn by_task(lists: &Examples, scores: &[f32]) -> Option<f64> {
     let mut sums = vec![(0f64, 0f64); lists.batch.features.tasks.len().max(1)];
     for (mark, task) in lists.ndcgs(scores, 10).iter().zip(lists.batch.tasks()) {
         if let Some(mark) = mark {
@@ -161,7 +187,7 @@ fn by_task(lists: &Examples, scores: &[f32]) -> f64 {
     }
     let means = sums.iter().filter(|sum| sum.1 > 0.0).map(|(sum, count)| sum / count);
     let (sum, count) = means.fold((0.0, 0.0), |(sum, n), mean| (sum + mean, n + 1.0));
-    if count > 0.0 { sum / count } else { 0.0 }
+    (count > 0.0).then(|| sum / count)
 }
 
 /// Whether something can be learned from a list.
@@ -262,14 +288,14 @@ impl Learner for Lists<'_> {
     fn settle_all(&mut self, _: &mut Net) {}
 
     fn tell(&self, net: &Net, seen: (f64, u64), how: &mut Training<'_>) -> Result<Next> {
-        let ndcg = self.validation.map(|lists| by_task(lists, &net.scores(&lists.batch)));
+        let ndcg = self.validation.and_then(|lists| by_task(lists, &net.scores(&lists.batch)));
         how.epoch_with(seen, "a ranker", ndcg, self.fit.patience)
     }
 }
 
 impl Net {
     /// The scores of all candidates of a batch, some lists at a time: they are copied.
-    pub(super) fn scores(&self, batch: &super::RankBatch) -> Vec<f32> {
+    pub(super) fn scores(&self, batch: &RankBatch) -> Vec<f32> {
         let mut scores = vec![0f32; batch.len()];
         let lists: Vec<usize> = (0..batch.requests()).collect();
         for some in lists.chunks(64) {

@@ -1,7 +1,7 @@
 //! Rank: the operator that asks a ranker.
 
 use super::{
-    assemble::Assembler,
+    assemble::{Assembler, came_with},
     batch::RankBatch,
     batcher::{Batcher, Batching},
     caught::caught,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    recommend::{Candidates, Context, Job, Rrf, Score},
+    recommend::{Candidates, Context, Job, Score},
     schema::Schema,
     store::Snapshot,
 };
@@ -127,7 +127,9 @@ impl Rank {
 
     /// Gives the ranker the vectors of all items once, where it has use for them, so that requests send
     /// numbers of rows. They are those that are on disk; what was written since comes with each request.
-    /// With a deadline no request waits for this: until it is done, vectors come with all of them.
+    /// With a deadline no request waits for this: until it is done, vectors come with all of them. So they do
+    /// where the [memory limit](crate::Options::memory_limit_bytes) has no room for these vectors, until other
+    /// data is on disk.
     pub fn resident(mut self) -> Rank {
         self.resident = true;
         self
@@ -188,7 +190,8 @@ impl Rank {
 
     fn asked(&self, loaded: &Loaded, batch: &Arc<RankBatch>, begun: Instant) -> Answer {
         let Some(batcher) = &self.batcher else { return run(&*loaded.ranker, batch) };
-        let until = self.deadline.map(|deadline| begun + deadline);
+        // A deadline that is too far away to be told is none.
+        let until = self.deadline.and_then(|deadline| begun.checked_add(deadline));
         match batcher.ask(&loaded.ranker, batch, until) {
             Ok(answer) => answer,
             Err(why) => Answer::failed(batch, &why),
@@ -207,7 +210,8 @@ impl Rank {
         };
         let Assembler { features, dims, .. } = &loaded.assembler;
         let mut batch = RankBatch::new(features.clone(), dims.clone(), table);
-        for (cx, candidates, scores) in jobs.iter() {
+        for (cx, candidates, scores) in jobs.iter_mut() {
+            came_with(cx, candidates, scores)?;
             loaded.assembler.add(&mut batch, (cx, candidates), scores)?;
         }
         let batch = Arc::new(batch);
@@ -221,9 +225,6 @@ impl Rank {
                         "{name}: {} {why}; the order before it is kept",
                         loaded.name
                     ));
-                    if scores.iter().all(|score| *score == 0.0) {
-                        Rrf::default().score(cx, candidates, scores)?;
-                    }
                 }
             }
             if let (Some(log), Some(id)) = (&self.log, cx.request.id) {

@@ -2,7 +2,7 @@
 
 use super::cells::Cells;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     key::{Addr, Row},
     recommend::{disk_parts, prefix},
     store::{
@@ -77,7 +77,8 @@ impl Table {
     }
 
     /// That of the parts of a snapshot that are on disk, made once for them: what is written after is not
-    /// in it until it is flushed. `None` if nothing is on disk, or if it is not there and not to be made.
+    /// in it until it is flushed. `None` if nothing is on disk, if it is not there and not to be made, or if
+    /// the memory limit has no room for it: then it is not made again for these parts.
     pub(crate) fn kept(
         snapshot: &Snapshot,
         spaces: &[String],
@@ -91,13 +92,21 @@ impl Table {
         let number = |name: &&str| Ok(snapshot.space(name)?.id);
         let numbers = names.iter().map(number).collect::<Result<Vec<u16>>>()?;
         let recipe = format!("ranker table {numbers:?} {}", prefix(version, on_disk));
-        match make {
-            true => {
-                let make = || Table::of_parts(snapshot, on_disk, &names);
-                last.memo.get(&recipe, make).map(Some)
-            }
-            false => Ok(last.memo.find(&recipe)),
+        let no_room = format!("no room for {recipe}");
+        if let Some(kept) = last.memo.find(&recipe) {
+            return Ok(Some(kept));
         }
+        if !make || last.memo.find::<()>(&no_room).is_some() {
+            return Ok(None);
+        }
+        let made = last.memo.get(&recipe, || Table::of_parts(snapshot, on_disk, &names))?;
+        // Who has it keeps it where it is kept; if it is not there, it will not be there for anybody.
+        let kept = last.memo.find(&recipe);
+        drop(made);
+        if kept.is_none() {
+            last.memo.get_weighed(&no_room, |()| 0, || Ok::<(), Error>(()))?;
+        }
+        Ok(kept)
     }
 
     /// Its number: another table has another.

@@ -52,6 +52,11 @@ pub(super) fn forward(net: &Net, input: &Input<'_>, items: &[f32]) -> Trace {
     let mut shares = Vec::new();
     for (request, range) in input.ranges.iter().enumerate() {
         let (filled, many) = (input.lived[request] as usize, range.len());
+        if filled == 0 || many == 0 {
+            // Nothing attends, or nothing is there to attend to; and behind the last row is no place to cut.
+            shares.extend((0..heads).map(|_| Vec::new()));
+            continue;
+        }
         for head in 0..heads {
             let part = |all: &[f32], row: usize| row * p + head * width..all.len();
             let query = Matrix::strided(&queries[part(&queries, range.start)], many, width, p);
@@ -60,16 +65,14 @@ pub(super) fn forward(net: &Net, input: &Input<'_>, items: &[f32]) -> Trace {
             let value = Matrix::strided(&values[part(&values, first)], filled, width, p);
             let mut share = vec![0f32; many * filled];
             gemm(1.0 / (width as f32).sqrt(), query, key.t(), 0.0, &mut share);
-            for row in share.chunks_exact_mut(filled.max(1)) {
+            for row in share.chunks_exact_mut(filled) {
                 let max = row_max(row);
                 let sum = exp_sub_sum(row, max);
                 scale(row, 1.0 / sum);
             }
             let to = part(&sums, range.start);
             let weights = Matrix::new(&share, many, filled);
-            if filled > 0 && many > 0 {
-                gemm_strided(1.0, weights, value, 0.0, (&mut sums[to], p));
-            }
+            gemm_strided(1.0, weights, value, 0.0, (&mut sums[to], p));
             shares.push(share);
         }
     }

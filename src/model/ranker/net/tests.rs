@@ -165,6 +165,44 @@ fn company_and_residence_change_no_bit() {
     }
 }
 
+/// Goal: lists without a candidate are no trouble, wherever they are, and change no score; nor in training.
+#[test]
+fn empty_lists_are_passed_over() {
+    let examples = examples();
+    let full = &examples.batch;
+    // Of a user with a history, which a candidate would attend to.
+    let empty = full.request(1).only(&[]);
+    assert!(empty.is_empty() && empty.lived[0] > 0);
+    for body in bodies() {
+        let model = model(&examples, body.clone());
+        let (ranker, want) = (Cpu.load(&model).unwrap(), model.net.scores(full));
+        for place in [0, 4, full.requests()] {
+            let (mut with, mut labels) = (full.clone().dense().of_none(), Vec::new());
+            for request in 0..=full.requests() {
+                if request == place {
+                    with.append(&empty);
+                }
+                if request < full.requests() {
+                    with.append(&full.request(request).dense());
+                    labels.extend_from_slice(&examples.labels[full.range(request)]);
+                }
+            }
+            assert_eq!(scores(&*ranker, &with), want, "{body:?}, an empty list at {place}");
+            let with = Examples::of(with, labels);
+            let grads = |examples: &Examples| {
+                let lists: Vec<usize> = (0..examples.len()).collect();
+                let mut grads = vec![0f32; model.net.numbers.len()];
+                let how = (RankLoss::Softmax, 1.0, None);
+                learn(&model.net, examples, &lists, how, &mut grads);
+                grads
+            };
+            let (got, want) = (grads(&with), grads(&examples));
+            let off = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-5, "{body:?}, an empty list at {place}: off by {off}");
+        }
+    }
+}
+
 /// Goal: what is saved elsewhere and read again says the same; files that do not fit are refused.
 #[test]
 fn files_are_read_as_written() {

@@ -26,10 +26,17 @@ pub(super) struct Library {
     rank: Rank,
     hold: Option<Hold>,
     close: Close,
-    /// The table that it may read until it takes another.
-    held: Option<Held>,
+    /// The table that it was offered last, which it may read until it is offered another.
+    offer: Option<Offer>,
     /// Last: what was taken from it must not be called once it is gone.
     _code: libloading::Library,
+}
+
+/// A table, and what was said of it.
+struct Offer {
+    held: Held,
+    status: c_int,
+    said: Said,
 }
 
 impl std::fmt::Debug for Library {
@@ -128,7 +135,7 @@ impl Library {
         let handle = NonNull::new(handle)
             .ok_or_else(|| refuse(format!("{name:?} cannot open; it says: {}", said.text())))?;
         let place = place.to_owned();
-        Ok(Library { place, name, handle, rank, hold: table.hold, close, held: None, _code: code })
+        Ok(Library { place, name, handle, rank, hold: table.hold, close, offer: None, _code: code })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -147,30 +154,37 @@ impl Library {
         };
         match status {
             0 => Ok(()),
-            _ => Err(self.failed("rank", status, &said)),
+            _ => Err(self.failed("rank", status, &said.text())),
         }
     }
 
-    /// Offers a table, once.
+    /// Offers a table, once; asked again about the one offered last, it says again what was said then.
     pub(super) fn hold(&mut self, table: &Arc<Table>) -> Result<bool> {
         let Some(hold) = self.hold else { return Ok(false) };
-        if self.held.as_ref().is_some_and(|held| held.is(table)) {
-            return Ok(true);
-        }
-        let (held, mut said) = (Held::of(table.clone()), Said::new());
-        let (err, size) = said.room();
-        // SAFETY: `held` keeps what it points to, `err` has `size` bytes, and the handle is open.
-        let status = unsafe { hold(self.handle.as_ptr(), held.raw(), err, size) };
-        // Only now may the one before go.
-        self.held = Some(held);
-        match status {
-            0 | 1 => Ok(status == 1),
-            _ => Err(self.failed("hold", status, &said)),
+        let offer = match self.offer.take() {
+            Some(offer) if offer.held.is(table) => offer,
+            before => {
+                let (held, mut said) = (Held::of(table.clone()), Said::new());
+                let (err, size) = said.room();
+                // SAFETY: `held` keeps what it points to, `err` has `size` bytes, and the handle is open.
+                let status = unsafe { hold(self.handle.as_ptr(), held.raw(), err, size) };
+                // Only now may the one before go.
+                drop(before);
+                Offer { held, status, said }
+            }
+        };
+        let Offer { status, said, .. } = self.offer.insert(offer);
+        match *status {
+            0 | 1 => Ok(*status == 1),
+            status => {
+                let why = said.text();
+                Err(self.failed("hold", status, &why))
+            }
         }
     }
 
-    fn failed(&self, what: &str, status: c_int, said: &Said) -> Error {
-        let why = format!("failed in `{what}` with {status}; it says: {}", said.text());
+    fn failed(&self, what: &str, status: c_int, said: &str) -> Error {
+        let why = format!("failed in `{what}` with {status}; it says: {said}");
         Error::invalid(&self.place, why)
     }
 }

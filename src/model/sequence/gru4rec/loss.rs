@@ -41,7 +41,8 @@ pub enum Objective {
         alpha: f64,
         /// What squares of the others' scores cost ("bpreg").
         penalty: f32,
-        /// Scores x below 0 count as this times e^x - 1 ("elu"), at least 0.
+        /// Scores x below 0 count as this times e^x - 1 ("elu"), more than 0; 0 leaves scores as they
+        /// are.
         elu: f32,
     },
 }
@@ -143,7 +144,7 @@ impl Judge {
                 let means = [above, whole.sums[2] / sum];
                 push(row, whole.max, own, means, penalty, elu, by / sum);
                 if let Some(place) = goal.place {
-                    let slope = if own < 0.0 { own + elu } else { 1.0 };
+                    let slope = if elu > 0.0 && own < 0.0 { own + elu } else { 1.0 };
                     row[place] = -whole.sums[3] / sum / above * slope * by;
                 }
             }
@@ -152,7 +153,7 @@ impl Judge {
 
     fn bent(self, score: f32) -> f32 {
         match self {
-            Judge::BprMax { elu, .. } if score < 0.0 => elu * (exp(score) - 1.0),
+            Judge::BprMax { elu, .. } if elu > 0.0 && score < 0.0 => elu * (exp(score) - 1.0),
             _ => score,
         }
     }
@@ -160,6 +161,10 @@ impl Judge {
 
 wide! {
     fn bend(row: &mut [f32], elu: f32) {
+        // As those who published it have it: flat below 0, nothing that is wrong there would learn.
+        if elu == 0.0 {
+            return;
+        }
         for x in row {
             let low = elu * (exp(*x) - 1.0);
             *x = if *x < 0.0 { low } else { *x };
@@ -196,7 +201,7 @@ wide! {
             let s = 1.0 / (1.0 + exp(r - own));
             let rank = (s * (1.0 - s) - (s - above)) / above;
             let cost = penalty * (r * r - square + 2.0 * r);
-            let slope = if r < 0.0 { r + elu } else { 1.0 };
+            let slope = if elu > 0.0 && r < 0.0 { r + elu } else { 1.0 };
             *x = exp(r - max) * by * (rank + cost) * slope;
         }
     }

@@ -125,7 +125,7 @@ impl Plain<'_> {
             sum += match self.objective {
                 Objective::BprMax { penalty, elu, .. } => {
                     let elu = f64::from(elu);
-                    let bend = |x: f64| if x < 0.0 { elu * x.exp_m1() } else { x };
+                    let bend = |x: f64| if elu > 0.0 && x < 0.0 { elu * x.exp_m1() } else { x };
                     let (own, others) = (bend(own), others.into_iter().map(bend));
                     let mass: f64 = others.clone().map(f64::exp).sum();
                     let above: f64 =
@@ -146,7 +146,8 @@ impl Plain<'_> {
 #[test]
 fn lessons_are_derivatives_of_the_loss() {
     let sequences = stairs();
-    for objective in [Objective::FullSoftmax, SAMPLED, RANKED] {
+    let unbent = Objective::BprMax { samples: 10, alpha: 0.5, penalty: 0.5, elu: 0.0 };
+    for objective in [Objective::FullSoftmax, SAMPLED, RANKED, unbent] {
         let options = Gru4Rec {
             dim: 5,
             batch: Some(4),

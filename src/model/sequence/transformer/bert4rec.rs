@@ -79,7 +79,7 @@ impl Train for Bert4Rec {
         if !(0.0..=1.0).contains(&self.last_share) {
             return wrong("last_share", "must be 0 to 1");
         }
-        let shape = Shape::new(sequences, how.validation.is_some());
+        let shape = Shape::new(sequences, how.judges());
         let recipe = Recipe {
             loss: self.loss.unwrap_or(shape.loss()),
             rate: self.learning_rate,

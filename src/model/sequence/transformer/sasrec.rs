@@ -109,7 +109,7 @@ impl Sasrec {
         how: &Training<'_>,
     ) -> Result<Plan<'s>> {
         let wrong = |what: &str, why: &str| Err(Error::invalid(format!("{what} of Sasrec"), why));
-        let shape = Shape::new(sequences, how.validation.is_some());
+        let shape = Shape::new(sequences, how.judges());
         let recipe = Recipe {
             loss: self.loss.unwrap_or(shape.loss()),
             rate: self.learning_rate,

@@ -3,12 +3,15 @@
 use super::{
     architecture::{Activation, Architecture, Dense, Norm, Order, Padding, Place, Tag},
     fit::{Fit, Recipe},
-    sasrec::Loss,
+    sasrec::{Loss, Sasrec},
     trained::Transformer,
 };
 use crate::{
+    Key,
     error::Error,
-    model::{method::Method, train::dice::Dice, training::Training},
+    model::{
+        Bert4Rec, Cases, Sequences, Train, method::Method, train::dice::Dice, training::Training,
+    },
 };
 
 const ITEMS: usize = 17;
@@ -296,4 +299,24 @@ fn parts_that_do_not_fit_are_refused() {
         change(&mut wrong);
         refused(&wrong, parts());
     }
+}
+
+/// Goal: validation cases of which there are none say no more than none at all: training has the end that it
+/// has where nobody can tell what is better.
+#[test]
+fn no_cases_are_as_no_validation() {
+    let list = |user: u64| (user, (0..3).map(|at| (Key::Id((user + at) % 5), at as i64)).collect());
+    let sequences = Sequences::new((0..6).map(list).collect::<Vec<_>>()).unwrap();
+    let (_, none) = sequences.hold_out_latest(0.01).unwrap();
+    assert!(none.is_empty());
+    let (_, some) = sequences.hold_out_latest(0.5).unwrap();
+    let epochs = |cases: &Cases| {
+        let how = Training::new(1).validate(cases);
+        Sasrec::default().plan(&sequences, &how).unwrap().recipe.epochs
+    };
+    assert_eq!((epochs(&none), epochs(&some)), (40, 200));
+    let small = Bert4Rec { dim: 4, layers: 1, heads: 1, ..Bert4Rec::default() };
+    let mut how = Training::new(1).validate(&none);
+    small.train(&sequences, &mut how).unwrap();
+    assert_eq!(how.curve().len(), 40);
 }

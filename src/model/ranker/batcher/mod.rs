@@ -1,17 +1,15 @@
 //! Batcher: requests of many threads in one call, and nobody waits longer than they said.
 
-use super::{
-    batch::RankBatch,
-    hook::Ranker,
-    run::{Answer, run},
-};
-use parking_lot::{Condvar, Mutex};
+mod desk;
+#[cfg(test)]
+mod tests;
+
+use super::{batch::RankBatch, caught::caught, hook::Ranker, run::Answer};
+use desk::{Call, Job, do_all};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -25,8 +23,9 @@ use std::{
 pub struct Batching {
     /// Most candidates of one call, unless one request alone has more.
     pub candidates: usize,
-    /// How long the first request of a batch waits for others. What waits anyway, because the ranker is
-    /// busy, is put together without this.
+    /// How long the first request of a batch waits for others: well below the deadline, as it is part of
+    /// that. What waits anyway, because the ranker is busy, is put together without this. `Duration::MAX`
+    /// waits until there are as many candidates as above.
     pub wait: Duration,
     /// Most requests that wait; others are not scored, and say so.
     pub waiting: usize,
@@ -45,35 +44,6 @@ impl Default for Batching {
     }
 }
 
-/// A request that waits for its answer.
-struct Job {
-    ranker: Arc<dyn Ranker>,
-    batch: Arc<RankBatch>,
-    answer: Arc<Desk>,
-}
-
-/// Where an answer is put.
-#[derive(Default)]
-struct Desk {
-    state: Mutex<State>,
-    done: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// The call that it is part of, once that has begun.
-    call: Option<Arc<Call>>,
-    answer: Option<Answer>,
-}
-
-/// One call of a ranker.
-#[derive(Default)]
-struct Call {
-    /// Whether somebody has given it up, so that its thread does not count any more. Changes under the
-    /// lock of the queue.
-    overdue: AtomicBool,
-}
-
 /// Jobs, and the threads that do them. The threads end with the last handle.
 pub(super) struct Batcher {
     shared: Arc<Shared>,
@@ -82,17 +52,23 @@ pub(super) struct Batcher {
 struct Shared {
     batching: Batching,
     queue: Mutex<Queue>,
+    /// What idle threads wait for: jobs of any kind.
     come: Condvar,
+    /// What threads that gather wait for: jobs that go with those they have.
+    more: Condvar,
 }
 
+/// While there are jobs, a thread that gathers or one that was idle is on its way to them, or as many
+/// threads as may be are in a call and look here after it.
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Threads that are there; those of them that a ranker has kept for too long, and those that wait
-    /// for jobs.
+    /// Threads that are there; those of them that a ranker has kept for too long, those that wait for
+    /// jobs, and those that have some and wait for more.
     threads: usize,
     stuck: usize,
     idle: usize,
+    gathering: usize,
     closed: bool,
 }
 
@@ -100,13 +76,14 @@ impl Drop for Batcher {
     fn drop(&mut self) {
         self.shared.queue.lock().closed = true;
         self.shared.come.notify_all();
+        self.shared.more.notify_all();
     }
 }
 
 impl Batcher {
     pub(super) fn new(batching: Batching) -> Batcher {
-        let (queue, come) = (Mutex::default(), Condvar::new());
-        Batcher { shared: Arc::new(Shared { batching, queue, come }) }
+        let (queue, come, more) = (Mutex::default(), Condvar::new(), Condvar::new());
+        Batcher { shared: Arc::new(Shared { batching, queue, come, more }) }
     }
 
     /// The ranker's answer, or why there is none by the deadline.
@@ -116,76 +93,79 @@ impl Batcher {
         batch: &Arc<RankBatch>,
         until: Option<Instant>,
     ) -> Result<Answer, String> {
-        let (answer, cancelled) = (Arc::new(Desk::default()), batch.cancelled.clone());
-        let (ranker, batch) = (ranker.clone(), batch.clone());
-        let job = Job { ranker, batch, answer: answer.clone() };
+        let (job, desk) = Job::new(ranker, batch);
         self.put(job)?;
-        let mut state = answer.state.lock();
-        while state.answer.is_none() {
-            match until {
-                None => answer.done.wait(&mut state),
-                Some(until) if answer.done.wait_until(&mut state, until).timed_out() => break,
-                Some(_) => {}
+        desk.wait(batch, until).map_err(|call| {
+            if let Some(call) = call {
+                self.shared.give_way(&call);
             }
-        }
-        if let Some(answer) = state.answer.take() {
-            return Ok(answer);
-        }
-        let call = state.call.clone();
-        drop(state);
-        cancelled.give_up();
-        if let Some(call) = call {
-            self.give_way(&call);
-        }
-        Err("missed its deadline".into())
+            "missed its deadline".into()
+        })
     }
 
     fn put(&self, job: Job) -> Result<(), String> {
         let mut queue = self.shared.queue.lock();
-        queue.jobs.retain(|job| !job.batch.cancelled());
+        queue.jobs.retain(Job::is_wanted);
         if queue.jobs.len() >= self.shared.batching.waiting {
             return Err(format!("was not asked: {} requests wait already", queue.jobs.len()));
         }
         queue.jobs.push_back(job);
-        if !self.spawn(&mut queue) && queue.threads == queue.stuck {
+        self.shared.rouse(&mut queue);
+        if queue.threads == queue.stuck {
             queue.jobs.pop_back();
             return Err("was not asked: all threads are kept by rankers that do not return".into());
         }
-        drop(queue);
-        self.shared.come.notify_one();
         Ok(())
-    }
-
-    /// A ranker keeps its thread past somebody's deadline: the others get another one.
-    fn give_way(&self, call: &Call) {
-        let mut queue = self.shared.queue.lock();
-        if call.overdue.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        queue.stuck += 1;
-        self.spawn(&mut queue);
-    }
-
-    /// Another thread, if there is work for one and one more is allowed.
-    fn spawn(&self, queue: &mut Queue) -> bool {
-        let Batching { calls, threads, .. } = self.shared.batching;
-        let busy = queue.threads - queue.stuck;
-        if queue.jobs.len() <= queue.idle || busy >= calls.max(1) || queue.threads >= threads.max(1)
-        {
-            return false;
-        }
-        let shared = self.shared.clone();
-        let made = std::thread::Builder::new().name("ranker".into()).spawn(move || shared.work());
-        queue.threads += usize::from(made.is_ok());
-        made.is_ok()
     }
 }
 
 impl Shared {
-    fn work(&self) {
+    /// Has a thread see to the jobs that wait: those that gather, as jobs may go with what they have; if
+    /// there are none, one that is idle, or a new one. Who gathers and leaves some comes here again.
+    fn rouse(self: &Arc<Shared>, queue: &mut Queue) {
+        if queue.jobs.is_empty() || queue.closed {
+            return;
+        }
+        match queue.gathering {
+            0 => {
+                self.come.notify_one();
+                self.spawn(queue);
+            }
+            _ => {
+                self.more.notify_all();
+            }
+        }
+    }
+
+    /// Another thread, if there is work for one and one more is allowed.
+    fn spawn(self: &Arc<Shared>, queue: &mut Queue) {
+        let Batching { calls, threads, .. } = self.batching;
+        let busy = queue.threads - queue.stuck;
+        if queue.jobs.len() <= queue.idle || busy >= calls.max(1) || queue.threads >= threads.max(1)
+        {
+            return;
+        }
+        let shared = self.clone();
+        let made = std::thread::Builder::new().name("ranker".into()).spawn(move || shared.work());
+        queue.threads += usize::from(made.is_ok());
+    }
+
+    /// A ranker keeps its thread past somebody's deadline: the others get another one.
+    fn give_way(self: &Arc<Shared>, call: &Call) {
+        let mut queue = self.queue.lock();
+        if call.overdue.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        queue.stuck += 1;
+        self.rouse(&mut queue);
+    }
+
+    fn work(self: Arc<Shared>) {
+        let _place = Place(&self);
         while let Some(jobs) = self.take() {
             let call = Arc::new(Call::default());
-            do_all(jobs, &call);
+            // Rankers may panic, and that is an answer. If we do, jobs say so as they are dropped.
+            let _ = caught("a call of a ranker", || do_all(jobs, &call));
             let mut queue = self.queue.lock();
             // Nobody gives it up from now on: what is not overdue has its answers.
             if call.overdue.swap(true, Ordering::Relaxed) {
@@ -196,18 +176,17 @@ impl Shared {
                 }
             }
         }
-        self.queue.lock().threads -= 1;
     }
 
     /// Jobs for one call; `None` when there will be no more.
-    fn take(&self) -> Option<Vec<Job>> {
+    fn take(self: &Arc<Shared>) -> Option<Vec<Job>> {
         let mut queue = self.queue.lock();
         let first = loop {
             if queue.closed {
                 return None;
             }
             match queue.jobs.pop_front() {
-                Some(job) if job.batch.cancelled() => {}
+                Some(job) if !job.is_wanted() => {}
                 Some(job) => break job,
                 None => {
                     queue.idle += 1;
@@ -216,54 +195,51 @@ impl Shared {
                 }
             }
         };
+        let jobs = self.gather(&mut queue, first);
+        self.rouse(&mut queue);
+        Some(jobs)
+    }
+
+    /// A job, and those that go with it: what is there, and what comes while it waits.
+    fn gather(&self, queue: &mut MutexGuard<'_, Queue>, first: Job) -> Vec<Job> {
         let most = self.batching.candidates;
-        let (mut count, until) = (first.batch.len(), Instant::now() + self.batching.wait);
-        let mut jobs = vec![first];
-        loop {
-            let more = |job: &Job| {
-                Arc::ptr_eq(&job.ranker, &jobs[0].ranker) && job.batch.fits(&jobs[0].batch)
-            };
+        // A wait that is too long to be told has no end.
+        let until = Instant::now().checked_add(self.batching.wait);
+        let (mut count, mut jobs) = (first.batch.len(), vec![first]);
+        while count < most {
             // Of another ranker, or too large: it is the first of the next call.
-            let stop = queue.jobs.front().is_some_and(|j| !more(j) || count + j.batch.len() > most);
-            if stop || count >= most {
+            let fits = |job: &Job| job.goes_with(&jobs[0]) && count + job.batch.len() <= most;
+            if queue.jobs.front().is_some_and(|job| !fits(job)) {
                 break;
             }
             match queue.jobs.pop_front() {
-                Some(job) if job.batch.cancelled() => {}
+                Some(job) if !job.is_wanted() => {}
                 Some(job) => {
                     count += job.batch.len();
                     jobs.push(job);
                 }
-                None if queue.closed => break,
+                None if queue.closed || until.is_some_and(|until| Instant::now() >= until) => break,
                 None => {
-                    if self.come.wait_until(&mut queue, until).timed_out() {
-                        break;
+                    queue.gathering += 1;
+                    match until {
+                        Some(until) => drop(self.more.wait_until(queue, until)),
+                        None => self.more.wait(queue),
                     }
+                    queue.gathering -= 1;
                 }
             }
         }
-        Some(jobs)
+        jobs
     }
 }
 
-/// Asks once for all jobs, and puts each answer where it belongs.
-fn do_all(jobs: Vec<Job>, call: &Arc<Call>) {
-    for job in &jobs {
-        job.answer.state.lock().call = Some(call.clone());
-    }
-    let mut answer = match &jobs[..] {
-        [job] => run(&*job.ranker, &job.batch),
-        jobs => {
-            let mut all = jobs[0].batch.of_none();
-            jobs.iter().for_each(|job| all.append(&job.batch));
-            run(&*jobs[0].ranker, &all)
-        }
-    };
-    for job in jobs {
-        let scores = answer.scores.split_off(job.batch.len());
-        let wrong = answer.wrong.split_off(job.batch.requests());
-        let mine = std::mem::replace(&mut answer, Answer { scores, wrong });
-        job.answer.state.lock().answer = Some(mine);
-        job.answer.done.notify_one();
+/// The place of a thread among those that are there, which it gives back however it ends.
+struct Place<'s>(&'s Arc<Shared>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.threads -= 1;
+        self.0.rouse(&mut queue);
     }
 }
