@@ -86,6 +86,7 @@ pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
 pub(crate) use score::source_named;
 pub use score::{Hint, Popularity, Recency, Similarity};
+pub(crate) use recommender::SUNK;
 pub use screen::{Kept, Screen, Screened};
 pub(crate) use select::marginal;
 pub use select::{Diverse, Quota, Top};

@@ -329,9 +329,12 @@ fn score_all(
         let bad = run.scores.iter().filter(|score| !score.is_finite()).count();
         if bad > 0 {
             let scores = run.scores.iter_mut();
-            scores.filter(|score| !score.is_finite()).for_each(|score| *score = f32::MIN);
+            scores.filter(|score| !score.is_finite()).for_each(|score| *score = SUNK);
             run.trace.degraded.push(format!("{}: {bad} scores were not finite", op.name()));
         }
+/// What a score that was not finite becomes: the lowest.
+pub(crate) const SUNK: f32 = f32::MIN;
+
         // One zero, so that the order has no opinion on its sign.
         run.scores.iter_mut().for_each(|score| *score += 0.0);
         let count = run.candidates.len() as u64;

@@ -528,3 +528,45 @@ fn fusion_is_what_the_formulas_say() {
     let hint = scores(base().score(Hint::of("Popular(buy)")));
     assert_eq!(hint[0], (Key::Id(3), 2.0));
 }
+
+/// Scores by key.
+struct Known(&'static [f32]);
+
+impl Score for Known {
+    fn name(&self) -> String {
+        "Known".into()
+    }
+
+    fn score(&self, _: &Context<'_>, them: &Candidates, scores: &mut [f32]) -> Result<()> {
+        for (key, score) in them.keys().iter().zip(scores) {
+            let Key::Id(id) = key else { continue };
+            *score = self.0[*id as usize];
+        }
+        Ok(())
+    }
+}
+
+/// Goal: a score that is not finite comes last, and does not make all others alike to those who weigh
+/// them against likeness. Method: four items; 0 and 1 are alike and the best, 3 has no score.
+#[test]
+fn one_score_that_is_not_finite_leaves_relevance_on() {
+    let db = Db::in_memory(schema()).unwrap();
+    let mut batch = db.batch();
+    for (key, x) in [(0u64, 0.0), (1, 0.1), (2, 3.0), (3, -3.0)] {
+        let item = Item::new(key).vector("text", [1.0, x, 0.0, 0.0]);
+        batch.put(item).event(Event::new(1, key, "view", Timestamp(1)));
+    }
+    batch.commit().unwrap();
+    let order = |scores: &'static [f32], weight: f32| -> Vec<u64> {
+        let recommender = Recommender::new()
+            .retrieve(Popular::ever([], 9))
+            .score(Known(scores))
+            .select(Diverse::new("text", weight));
+        let slate = recommender.run(&db.snapshot(), &Request::new(4, Timestamp(5))).unwrap();
+        slate.items.iter().map(|item| item.key.to_string().parse().unwrap()).collect()
+    };
+    assert_eq!(order(&[10.0, 9.0, 1.0, f32::NAN], 0.2), [0, 1, 2, 3]);
+    assert_eq!(order(&[10.0, 9.0, 1.0, f32::NAN], 1.0), [0, 2, 1, 3]);
+    assert_eq!(order(&[10.0, f32::NAN, 1.0, f32::INFINITY], 0.9), [0, 2, 3, 1]);
+    assert_eq!(order(&[f32::NAN; 4], 0.0), [0, 1, 2, 3]);
+}
