@@ -570,3 +570,39 @@ fn one_score_that_is_not_finite_leaves_relevance_on() {
     assert_eq!(order(&[10.0, f32::NAN, 1.0, f32::INFINITY], 0.9), [0, 2, 3, 1]);
     assert_eq!(order(&[f32::NAN; 4], 0.0), [0, 1, 2, 3]);
 }
+
+/// Goal: a name that two sources have means neither; a name of one's own does.
+#[test]
+fn sources_that_share_a_name_are_told_apart_or_refused() {
+    let db = Db::in_memory(schema()).unwrap();
+    let mut batch = db.batch();
+    for (key, at) in [(1u64, vec![10, 20, 30]), (2, vec![900, 950])] {
+        batch.put(Item::new(key));
+        for at in at {
+            batch.event(Event::new(at as u64, key, "view", Timestamp(at)));
+        }
+    }
+    batch.commit().unwrap();
+    let (ever, lately) = (|| Popular::ever(["view"], 9), || Popular::new(["view"], ms(10), 9));
+    let run = |recommender: Recommender| {
+        let slate = recommender.run(&db.snapshot(), &Request::new(2, Timestamp(1000)))?;
+        Ok::<Vec<Key>, Error>(slate.items.into_iter().map(|item| item.key).collect())
+    };
+    let same = || Recommender::new().retrieve(ever()).retrieve(lately());
+    assert_eq!(run(same()).unwrap().len(), 2, "nobody names them");
+    let name = "Popular(view)";
+    for refused in [
+        same().score(Fused::new([(name, 1.0)])),
+        same().score(Rrf { weights: vec![(name.into(), 2.0)], ..Rrf::default() }),
+        same().score(Hint::of(name)),
+        same().select(Explore::new(name, 1)),
+    ] {
+        let error = run(refused).unwrap_err().to_string();
+        assert!(error.contains("name of 2 retrievers") && error.contains("Named"), "{error}");
+    }
+    let told = || Recommender::new().retrieve(ever()).retrieve(Named::new("lately", lately()));
+    let by = |ever: f32, lately: f32| {
+        run(told().score(Fused::new([(name, ever), ("lately", lately)]))).unwrap()[0].clone()
+    };
+    assert_eq!((by(1.0, 0.1), by(0.1, 1.0)), (Key::Id(1), Key::Id(2)));
+}
