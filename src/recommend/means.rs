@@ -3,12 +3,9 @@
 use crate::{
     error::{Error, Result},
     key::{Key, Timestamp},
-    recommend::{
-        Candidates, Context, Score,
-        counts::{disk_parts, known_later, prefix},
-    },
+    recommend::{AsOf, Candidates, Context, Score, counts::prefix},
     store::{
-        Part, Snapshot,
+        Part, Snapshot, Version,
         weight::{Weight, alone},
     },
 };
@@ -43,20 +40,22 @@ impl Weight for Means {
 impl Means {
     fn of(snapshot: &Snapshot, kinds: &[u8], now: Timestamp) -> Result<Arc<Means>> {
         let version = &snapshot.version;
-        let bites = version.parts.iter().any(|part| known_later(part, now));
-        let as_of = bites.then_some(now);
-        version.memo.get(&format!("means {kinds:?} {as_of:?}"), || {
-            let on_disk = if bites { 0 } else { disk_parts(version) };
+        let as_of = AsOf::of(version, now)?;
+        version.memo.get(&format!("means {kinds:?} {:?}", as_of.at), || {
+            let on_disk = as_of.kept_parts(version);
+            let (before, after) = as_of.cuts.split_at(on_disk);
             let base = match version.parts[..on_disk].last() {
                 Some(last) => {
-                    let recipe = format!("means {kinds:?} {}", prefix(version, on_disk));
-                    last.memo.get(&recipe, || {
-                        Sums::of(&version.parts[..on_disk], kinds, Timestamp::MAX)
+                    let (prefix, cuts) = (prefix(version, on_disk), as_of.cuts_of(on_disk));
+                    last.memo.get(&format!("means {kinds:?} {prefix} {cuts:?}"), || {
+                        Sums::of(&version.parts[..on_disk], before, kinds)
                     })?
                 }
                 None => Arc::default(),
             };
-            Ok(Means { base, since: Sums::of(&version.parts[on_disk..], kinds, now)? })
+            let mut since = Sums::of(&version.parts[on_disk..], after, kinds)?;
+            since.add_between(version, &as_of, kinds)?;
+            Ok(Means { base, since })
         })
     }
 
@@ -74,15 +73,17 @@ impl Means {
 }
 
 impl Sums {
-    fn of(parts: &[Part], kinds: &[u8], now: Timestamp) -> Result<Sums> {
+    /// Of the events of some parts up to their cuts.
+    fn of(parts: &[Part], cuts: &[Option<Timestamp>], kinds: &[u8]) -> Result<Sums> {
         let mut sums = Sums::default();
-        for part in parts.iter().filter(|part| part.segment.meta.events > 0) {
+        for (part, cut) in parts.iter().zip(cuts) {
             let Some(events) = part.segment.events()? else { continue };
+            let by = cut.unwrap_or(Timestamp::MAX).0;
             let (details, items) = (events.details(0..events.count)?, events.items()?);
             let block = &details.block;
             let mut here = vec![(0.0, 0.0); part.segment.meta.event_items as usize];
             for at in 0..events.count as usize {
-                let known = block.at[at] <= now.0 && block.recorded[at] <= now.0;
+                let known = block.at[at] <= by && block.recorded[at] <= by;
                 let dead = part.dead.events.contains(at as u32);
                 if !known || dead || !(kinds.is_empty() || kinds.contains(&block.kinds[at])) {
                     continue;
@@ -94,12 +95,33 @@ impl Sums {
                 }
             }
             for (code, sum) in (0u32..).zip(here).filter(|(_, sum)| sum.1 > 0.0) {
-                let entry = sums.by_key.entry(items.key(code)?).or_default();
-                *entry = add(*entry, sum);
-                sums.all = add(sums.all, sum);
+                sums.put(items.key(code)?, sum);
             }
         }
         Ok(sums)
+    }
+
+    /// Adds what was known beyond the cuts of parts.
+    fn add_between(&mut self, version: &Version, as_of: &AsOf, kinds: &[u8]) -> Result<()> {
+        for (part, at) in as_of.between(version)? {
+            let part = &version.parts[part];
+            let Some(events) = part.segment.events()? else { continue };
+            let event = events.get(at)?;
+            let kind = kinds.is_empty() || kinds.contains(&event.kind);
+            if let Some(value) = event.value.filter(|value| value.is_finite())
+                && kind
+                && !part.dead.events.contains(at)
+            {
+                self.put(events.items()?.key(event.item)?, (f64::from(value), 1.0));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, sum: (f64, f64)) {
+        let entry = self.by_key.entry(key).or_default();
+        *entry = add(*entry, sum);
+        self.all = add(self.all, sum);
     }
 }
 

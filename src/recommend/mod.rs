@@ -34,6 +34,7 @@
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
 mod affinity;
+mod as_of;
 mod background;
 mod boosted;
 mod candidates;
@@ -66,12 +67,13 @@ mod words;
 
 pub use affinity::{TagAffinity, TagShare};
 pub use background::Background;
+pub(crate) use as_of::{AsOf, known_later};
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Chosen, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
 pub use complete::Complete;
-pub(crate) use counts::{Counting, disk_parts, known_later, prefix};
+pub(crate) use counts::{Counting, disk_parts, prefix};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
 pub use explore::{Arm, Bandit, Deal, EpsilonGreedy, Explore, LinUcb, Rewards, Thompson};

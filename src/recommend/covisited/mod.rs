@@ -12,10 +12,12 @@
 //! | file | it owns |
 //! |---|---|
 //! | `layer` | what the events of one part have changed |
+//! | `pairs` | co-visits as they are gathered for it |
 //! | `table` | the sum of the layers, and its rows that were asked for |
 //! | `rows` | how many of those are kept |
 
 mod layer;
+mod pairs;
 mod rows;
 mod table;
 
