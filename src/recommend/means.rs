@@ -218,18 +218,16 @@ impl Score for UserMean {
         let prior = check_prior("UserMean", self.prior)?;
         let kinds = kinds_of(cx, &self.kinds)?;
         let means = Means::of(cx.snapshot, &kinds, cx.request.now)?;
-        let sum = valued(cx, &kinds).fold((0.0, 0.0), |sum, (_, value)| add(sum, (value, 1.0)));
+        let values = valued(cx, &kinds)?;
+        let sum = values.iter().fold((0.0, 0.0), |sum, (_, value)| add(sum, (*value, 1.0)));
         scores.fill(shrunk(sum, prior, means.mean()) as f32);
         Ok(())
     }
 }
 
-/// The events of the history that have a value, of these kinds.
-pub(super) fn valued<'c>(
-    cx: &'c Context<'_>,
-    kinds: &'c [u8],
-) -> impl Iterator<Item = (&'c Key, f64)> {
-    let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
-    let deeds = cx.history.deeds.iter().filter(move |deed| counts(deed.kind));
-    deeds.filter_map(|deed| Some((&deed.item, f64::from(deed.value?))))
+/// The latest events of these kinds that have a value.
+pub(super) fn valued(cx: &Context<'_>, kinds: &[u8]) -> Result<Vec<(Key, f64)>> {
+    let past = cx.past_of(kinds)?;
+    let valued = past.iter().filter_map(|deed| Some((deed.item.clone(), f64::from(deed.value?))));
+    Ok(valued.collect())
 }
