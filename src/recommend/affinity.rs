@@ -44,7 +44,7 @@ impl Score for TagAffinity {
     fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
         let prior = check_prior("TagAffinity", self.prior)?;
         let kinds = kinds_of(cx, &self.kinds)?;
-        let all: Vec<(&Key, f64)> = valued(cx, &kinds).collect();
+        let all: Vec<(Key, f64)> = valued(cx, &kinds)?;
         let mean = all.iter().map(|(_, value)| value).sum::<f64>() / all.len().max(1) as f64;
         let mut by_tag: HashMap<String, (f64, f64)> = HashMap::new();
         for (key, value) in &all {
@@ -68,12 +68,19 @@ impl Score for TagAffinity {
 #[derive(Clone, Debug)]
 pub struct TagShare {
     attr: String,
+    kinds: Vec<String>,
 }
 
 impl TagShare {
     /// By the tags of an attribute.
     pub fn new(attr: &str) -> TagShare {
-        TagShare { attr: attr.into() }
+        TagShare { attr: attr.into(), kinds: Vec::new() }
+    }
+
+    /// Of events of these kinds; of all that count as [acts](crate::recommend::Recommender::acts) unless set.
+    pub fn kinds<'k>(mut self, kinds: impl IntoIterator<Item = &'k str>) -> TagShare {
+        self.kinds = kinds.into_iter().map(str::to_owned).collect();
+        self
     }
 }
 
@@ -84,12 +91,13 @@ impl Score for TagShare {
 
     fn score(&self, cx: &Context<'_>, candidates: &Candidates, scores: &mut [f32]) -> Result<()> {
         let mut by_tag: HashMap<String, f64> = HashMap::new();
-        for deed in &cx.history.deeds {
+        let past = cx.past(self.kinds.iter().map(String::as_str))?;
+        for deed in past.iter() {
             for tag in tags_of(cx, &deed.item, &self.attr)? {
                 *by_tag.entry(tag).or_default() += 1.0;
             }
         }
-        let all = cx.history.deeds.len().max(1) as f64;
+        let all = past.len().max(1) as f64;
         over_tags(cx, (candidates, &self.attr), scores, |tag| {
             by_tag.get(tag).copied().unwrap_or_default() / all
         })

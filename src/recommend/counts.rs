@@ -3,7 +3,7 @@
 use crate::{
     error::Result,
     key::{Addr, Key, Row, Timestamp},
-    recommend::Allowed,
+    recommend::{Allowed, AsOf},
     store::{
         Part, Snapshot, Version,
         weight::{Weight, alone, block},
@@ -25,7 +25,7 @@ pub(crate) struct Counting {
 pub(crate) struct Counts {
     base: Arc<Base>,
     base_scale: f64,
-    /// Of the parts on the heap.
+    /// Of the parts on the heap, and of what lies beyond the cuts of parts.
     since: HashMap<Key, f64>,
     /// Items that have come since, with their whole count, best first, equal ones by key.
     changed: Vec<Place>,
@@ -93,28 +93,30 @@ impl Counting {
 
     /// The counts of a snapshot as of a time.
     ///
-    /// Decay shrinks all counts alike, so while nothing in the snapshot is later than `now` the ranking
-    /// does not depend on it, and what was computed once is good for every request.
+    /// Decay shrinks all counts alike, so the ranking depends on what was known by `now`, and not on how
+    /// long ago that was: what was computed once is good for every request until something becomes known.
     pub(crate) fn counts(&self, snapshot: &Snapshot, now: Timestamp) -> Result<Arc<Counts>> {
-        let bites = snapshot.version.parts.iter().any(|part| known_later(part, now));
-        let recipe = format!("counts {self:?} {:?}", bites.then_some(now));
-        snapshot.version.memo.get(&recipe, || self.compute(snapshot, now, bites))
+        let version = &snapshot.version;
+        let as_of = AsOf::of(version, now)?;
+        let recipe = format!("counts {self:?} {:?}", as_of.at);
+        version.memo.get(&recipe, || self.compute(version, &as_of))
     }
 
-    fn compute(&self, snapshot: &Snapshot, now: Timestamp, bites: bool) -> Result<Counts> {
-        let version = &snapshot.version;
-        let on_disk = if bites { 0 } else { disk_parts(version) };
+    fn compute(&self, version: &Version, as_of: &AsOf) -> Result<Counts> {
+        let on_disk = as_of.kept_parts(version);
         let base = match version.parts[..on_disk].last() {
             Some(last) => {
-                let recipe = format!("base {self:?} {}", prefix(version, on_disk));
-                last.memo.get(&recipe, || self.base(version, on_disk))?
+                let (prefix, cuts) = (prefix(version, on_disk), as_of.cuts_of(on_disk));
+                let recipe = format!("base {self:?} {prefix} {cuts:?}");
+                last.memo.get(&recipe, || self.base(version, on_disk, as_of))?
             }
             None => Arc::new(Base { reference: Timestamp(i64::MIN), ..Base::default() }),
         };
-        let (mut since, latest) = self.sums(&version.parts[on_disk..], now)?;
-        let reference = base.reference.max(latest);
+        let (mut since, latest) = self.sums(&version.parts[on_disk..], &as_of.cuts[on_disk..])?;
+        let reference = base.reference.max(latest).max(as_of.at.unwrap_or(latest));
         let scale = self.decay(latest, reference);
         since.values_mut().for_each(|sum| *sum *= scale);
+        self.add_between(version, as_of, reference, &mut since)?;
         let base_scale = self.decay(base.reference, reference);
         let whole = |(key, sum): (&Key, &f64)| {
             let before = base.by_key.get(key).copied().unwrap_or(0.0) * base_scale;
@@ -127,8 +129,8 @@ impl Counting {
     }
 
     /// The counts of the first parts, with addresses that are good while those are the first parts.
-    fn base(&self, version: &Version, on_disk: usize) -> Result<Base> {
-        let (by_key, reference) = self.sums(&version.parts[..on_disk], Timestamp::MAX)?;
+    fn base(&self, version: &Version, on_disk: usize, as_of: &AsOf) -> Result<Base> {
+        let (by_key, reference) = self.sums(&version.parts[..on_disk], &as_of.cuts[..on_disk])?;
         let mut ranked = Vec::with_capacity(by_key.len());
         for (key, sum) in &by_key {
             ranked.push(Place {
@@ -141,13 +143,39 @@ impl Counting {
         Ok(Base { by_key, ranked, reference })
     }
 
-    /// The counts of some parts by key, and the time that they are decayed to.
-    fn sums(&self, parts: &[Part], now: Timestamp) -> Result<(HashMap<Key, f64>, Timestamp)> {
+    /// Adds what was known beyond the cuts of parts.
+    fn add_between(
+        &self,
+        version: &Version,
+        as_of: &AsOf,
+        reference: Timestamp,
+        sums: &mut HashMap<Key, f64>,
+    ) -> Result<()> {
+        for (part, at) in as_of.between(version)? {
+            let part = &version.parts[part];
+            let Some(events) = part.segment.events()? else { continue };
+            let event = events.get(at)?;
+            let kind = self.kinds.is_empty() || self.kinds.contains(&event.kind);
+            if kind && !part.dead.events.contains(at) {
+                let key = events.items()?.key(event.item)?;
+                *sums.entry(key).or_default() += self.decay(event.at, reference);
+            }
+        }
+        Ok(())
+    }
+
+    /// The counts of some parts up to their cuts by key, and the time that they are decayed to.
+    fn sums(
+        &self,
+        parts: &[Part],
+        cuts: &[Option<Timestamp>],
+    ) -> Result<(HashMap<Key, f64>, Timestamp)> {
         let mut counts = Vec::new();
-        for part in parts.iter().filter(|part| part.segment.meta.events > 0) {
-            let as_of = known_later(part, now).then_some(now);
-            let recipe = format!("counts {self:?} {as_of:?}");
-            counts.push((part, part.memo.get(&recipe, || self.part(part, as_of))?));
+        for (part, cut) in parts.iter().zip(cuts) {
+            if part.segment.meta.events > 0 {
+                let recipe = format!("counts {self:?} {cut:?}");
+                counts.push((part, part.memo.get(&recipe, || self.part(part, *cut))?));
+            }
         }
         let reference = counts.iter().map(|(_, counts)| counts.reference).max();
         let reference = reference.unwrap_or(Timestamp(i64::MIN));
@@ -204,6 +232,11 @@ impl Counts {
     pub(crate) fn get(&self, key: &Key, now: Timestamp) -> f64 {
         let base = self.base.by_key.get(key).copied().unwrap_or(0.0) * self.base_scale;
         (base + self.since.get(key).copied().unwrap_or(0.0)) * self.scale(now)
+    }
+
+    /// The time that all counts are decayed to: no event that counts is later.
+    pub(crate) fn reference(&self) -> Timestamp {
+        self.reference
     }
 
     /// The items that have a count, ascending.
@@ -289,9 +322,4 @@ pub(crate) fn resolve(version: &Version, key: &Key, was: Option<Addr>) -> Result
         Some(addr) => Ok(Some(addr)),
         None => Ok(version.find(key)?.map(|(part, row)| Addr { part, row: Row(row) })),
     }
-}
-
-/// Whether a part holds events that had not happened, or were not known, at a time.
-pub(crate) fn known_later(part: &Part, now: Timestamp) -> bool {
-    part.segment.meta.events > 0 && part.segment.meta.clock_max > now.0
 }

@@ -12,7 +12,9 @@ impl Slate {
     /// [propensity](crate::recommend::Recommended::propensity).
     ///
     /// What users do then is an event of another kind with the same request number; so
-    /// [`policy`](crate::recommend::policy) can say how another recommender would have done.
+    /// [`policy`](crate::recommend::policy) can say how another recommender would have done. What was shown is
+    /// nothing that a user did: name the kinds that are, by
+    /// [`Recommender::acts`](crate::recommend::Recommender::acts).
     ///
     /// ```
     /// use bowerbird::{recommend::*, *};

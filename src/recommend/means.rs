@@ -3,12 +3,9 @@
 use crate::{
     error::{Error, Result},
     key::{Key, Timestamp},
-    recommend::{
-        Candidates, Context, Score,
-        counts::{disk_parts, known_later, prefix},
-    },
+    recommend::{AsOf, Candidates, Context, Score, counts::prefix},
     store::{
-        Part, Snapshot,
+        Part, Snapshot, Version,
         weight::{Weight, alone},
     },
 };
@@ -43,20 +40,22 @@ impl Weight for Means {
 impl Means {
     fn of(snapshot: &Snapshot, kinds: &[u8], now: Timestamp) -> Result<Arc<Means>> {
         let version = &snapshot.version;
-        let bites = version.parts.iter().any(|part| known_later(part, now));
-        let as_of = bites.then_some(now);
-        version.memo.get(&format!("means {kinds:?} {as_of:?}"), || {
-            let on_disk = if bites { 0 } else { disk_parts(version) };
+        let as_of = AsOf::of(version, now)?;
+        version.memo.get(&format!("means {kinds:?} {:?}", as_of.at), || {
+            let on_disk = as_of.kept_parts(version);
+            let (before, after) = as_of.cuts.split_at(on_disk);
             let base = match version.parts[..on_disk].last() {
                 Some(last) => {
-                    let recipe = format!("means {kinds:?} {}", prefix(version, on_disk));
-                    last.memo.get(&recipe, || {
-                        Sums::of(&version.parts[..on_disk], kinds, Timestamp::MAX)
+                    let (prefix, cuts) = (prefix(version, on_disk), as_of.cuts_of(on_disk));
+                    last.memo.get(&format!("means {kinds:?} {prefix} {cuts:?}"), || {
+                        Sums::of(&version.parts[..on_disk], before, kinds)
                     })?
                 }
                 None => Arc::default(),
             };
-            Ok(Means { base, since: Sums::of(&version.parts[on_disk..], kinds, now)? })
+            let mut since = Sums::of(&version.parts[on_disk..], after, kinds)?;
+            since.add_between(version, &as_of, kinds)?;
+            Ok(Means { base, since })
         })
     }
 
@@ -74,15 +73,17 @@ impl Means {
 }
 
 impl Sums {
-    fn of(parts: &[Part], kinds: &[u8], now: Timestamp) -> Result<Sums> {
+    /// Of the events of some parts up to their cuts.
+    fn of(parts: &[Part], cuts: &[Option<Timestamp>], kinds: &[u8]) -> Result<Sums> {
         let mut sums = Sums::default();
-        for part in parts.iter().filter(|part| part.segment.meta.events > 0) {
+        for (part, cut) in parts.iter().zip(cuts) {
             let Some(events) = part.segment.events()? else { continue };
+            let by = cut.unwrap_or(Timestamp::MAX).0;
             let (details, items) = (events.details(0..events.count)?, events.items()?);
             let block = &details.block;
             let mut here = vec![(0.0, 0.0); part.segment.meta.event_items as usize];
             for at in 0..events.count as usize {
-                let known = block.at[at] <= now.0 && block.recorded[at] <= now.0;
+                let known = block.at[at] <= by && block.recorded[at] <= by;
                 let dead = part.dead.events.contains(at as u32);
                 if !known || dead || !(kinds.is_empty() || kinds.contains(&block.kinds[at])) {
                     continue;
@@ -94,12 +95,33 @@ impl Sums {
                 }
             }
             for (code, sum) in (0u32..).zip(here).filter(|(_, sum)| sum.1 > 0.0) {
-                let entry = sums.by_key.entry(items.key(code)?).or_default();
-                *entry = add(*entry, sum);
-                sums.all = add(sums.all, sum);
+                sums.put(items.key(code)?, sum);
             }
         }
         Ok(sums)
+    }
+
+    /// Adds what was known beyond the cuts of parts.
+    fn add_between(&mut self, version: &Version, as_of: &AsOf, kinds: &[u8]) -> Result<()> {
+        for (part, at) in as_of.between(version)? {
+            let part = &version.parts[part];
+            let Some(events) = part.segment.events()? else { continue };
+            let event = events.get(at)?;
+            let kind = kinds.is_empty() || kinds.contains(&event.kind);
+            if let Some(value) = event.value.filter(|value| value.is_finite())
+                && kind
+                && !part.dead.events.contains(at)
+            {
+                self.put(events.items()?.key(event.item)?, (f64::from(value), 1.0));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, sum: (f64, f64)) {
+        let entry = self.by_key.entry(key).or_default();
+        *entry = add(*entry, sum);
+        self.all = add(self.all, sum);
     }
 }
 
@@ -196,18 +218,16 @@ impl Score for UserMean {
         let prior = check_prior("UserMean", self.prior)?;
         let kinds = kinds_of(cx, &self.kinds)?;
         let means = Means::of(cx.snapshot, &kinds, cx.request.now)?;
-        let sum = valued(cx, &kinds).fold((0.0, 0.0), |sum, (_, value)| add(sum, (value, 1.0)));
+        let values = valued(cx, &kinds)?;
+        let sum = values.iter().fold((0.0, 0.0), |sum, (_, value)| add(sum, (*value, 1.0)));
         scores.fill(shrunk(sum, prior, means.mean()) as f32);
         Ok(())
     }
 }
 
-/// The events of the history that have a value, of these kinds.
-pub(super) fn valued<'c>(
-    cx: &'c Context<'_>,
-    kinds: &'c [u8],
-) -> impl Iterator<Item = (&'c Key, f64)> {
-    let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
-    let deeds = cx.history.deeds.iter().filter(move |deed| counts(deed.kind));
-    deeds.filter_map(|deed| Some((&deed.item, f64::from(deed.value?))))
+/// The latest events of these kinds that have a value.
+pub(super) fn valued(cx: &Context<'_>, kinds: &[u8]) -> Result<Vec<(Key, f64)>> {
+    let past = cx.past_of(kinds)?;
+    let valued = past.iter().filter_map(|deed| Some((deed.item.clone(), f64::from(deed.value?))));
+    Ok(valued.collect())
 }

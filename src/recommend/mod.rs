@@ -34,6 +34,7 @@
 //! Time is an argument: a request is answered as of its `now`, by what was known then.
 
 mod affinity;
+mod as_of;
 mod background;
 mod boosted;
 mod candidates;
@@ -47,7 +48,9 @@ mod for_task;
 mod fusion;
 mod impressions;
 mod means;
+mod named;
 mod numbers;
+mod past;
 pub mod policy;
 mod profiles;
 mod recommender;
@@ -64,13 +67,14 @@ mod tune;
 mod words;
 
 pub use affinity::{TagAffinity, TagShare};
+pub(crate) use as_of::{AsOf, known_later};
 pub use background::Background;
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{
     Allowed, Candidates, Chosen, Found, Interest, Ranked, Recommended, Slate, Stage, Trace,
 };
 pub use complete::Complete;
-pub(crate) use counts::{Counting, disk_parts, known_later, prefix};
+pub(crate) use counts::{Counting, disk_parts, prefix};
 pub use covisited::CoVisited;
 pub use explain::{Explanation, Fate};
 pub use explore::{Arm, Bandit, Deal, EpsilonGreedy, Explore, LinUcb, Rewards, Thompson};
@@ -78,9 +82,11 @@ pub use filter::{Cooldown, Excluded, Seen};
 pub use for_task::ForTask;
 pub use fusion::{Fused, Rrf, Weighted};
 pub use means::{ItemMean, UserMean};
+pub use named::Named;
 pub use numbers::{Highest, NumberOf};
 pub use profiles::{Comparison, Profiles};
 pub use recommender::Recommender;
+pub(crate) use recommender::SUNK;
 pub use relevance::{MinRelevance, Relevance};
 pub use request::Request;
 pub use retrieve::{Fresh, NearInterests, Popular, SimilarTo};
@@ -116,8 +122,9 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     /// What was asked, with what [`Complete`] has filled in.
     pub request: &'a Request,
-    /// What the user had done by `request.now`, the latest thousand events; empty without a user, or what
-    /// [`Complete`] has filled in.
+    /// What the user had done by `request.now`: the latest thousand events, of the kinds that the recommender
+    /// [says](Recommender::acts), or of all. Empty without a user, or what [`Complete`] has filled in. See
+    /// [`past`](Context::past) for some kinds.
     pub history: &'a History,
     /// What the summarizers have said so far.
     pub interests: &'a [Interest],
@@ -128,20 +135,23 @@ impl Context<'_> {
     /// Says that an answer is less than it could be, and why: it will be in `degraded` of the
     /// slate's [`Trace`], once.
     pub fn degraded(&self, why: impl Into<String>) {
-        let (why, mut notes) = (why.into(), self.notes.0.lock());
+        let (why, mut notes) = (why.into(), self.notes.said.lock());
         if !notes.contains(&why) {
             notes.push(why);
         }
     }
 }
 
-/// What operators have said of one request.
+/// What operators have said of one request, and what they have read of its user.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(Mutex<Vec<String>>);
+pub(crate) struct Notes {
+    said: Mutex<Vec<String>>,
+    pasts: past::Pasts,
+}
 
 impl Notes {
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.said.lock())
     }
 }
 

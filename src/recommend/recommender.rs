@@ -8,6 +8,7 @@ use crate::{
         Allowed, Candidates, Chosen, Complete, Context, Filter, Found, Interest, Job, Kept, Notes,
         Ranked, Recommended, Request, Retrieve, Rrf, Score, Screen, Screened, Select, Slate, Stage,
         Summarize, Top, Trace,
+        past::{HISTORY_LIMIT, Pasts, numbers},
     },
     store::{History, HistoryQuery, Snapshot},
 };
@@ -22,6 +23,7 @@ use std::{fmt, time::Instant};
 #[derive(Default)]
 pub struct Recommender {
     complete: Complete,
+    acts: Vec<String>,
     pub(crate) summarize: Vec<Box<dyn Summarize>>,
     pub(crate) filter: Vec<Box<dyn Filter>>,
     pub(crate) retrieve: Vec<Box<dyn Retrieve>>,
@@ -46,8 +48,6 @@ impl fmt::Debug for Recommender {
 
 /// Most retrievers of one recommender.
 const RETRIEVERS_MAX: usize = 64;
-/// How much of a history operators see.
-const HISTORY_LIMIT: usize = 1000;
 
 /// One request on its way through the operators.
 pub(crate) struct Run {
@@ -96,6 +96,26 @@ impl Recommender {
     /// Sets the rules by which requests that lack something are completed, before any operator.
     pub fn complete(mut self, rules: Complete) -> Recommender {
         self.complete = rules;
+        self
+    }
+
+    /// Says which kinds of events are what a user did: the [history](Context::history) that operators and
+    /// rankers see is of these. None means all, as unless set.
+    ///
+    /// Where impressions are logged, name the kinds that are acts: else what was shown counts as what the
+    /// user wants, and pushes out of the history what they did. Operators that name kinds themselves, as
+    /// [`Seen`](crate::recommend::Seen), [`Cooldown`](crate::recommend::Cooldown) or [`CoVisited`](crate::recommend::CoVisited), read those whatever is said here.
+    ///
+    /// ```
+    /// use bowerbird::{days, recommend::*};
+    /// let for_you = Recommender::new()
+    ///     .acts(["view", "buy"])
+    ///     .summarize(Decayed::new("text", days(14)))
+    ///     .filter(Cooldown::new("impression", 3, days(7)))
+    ///     .retrieve(NearInterests::new("text", 500));
+    /// ```
+    pub fn acts<'k>(mut self, kinds: impl IntoIterator<Item = &'k str>) -> Recommender {
+        self.acts = kinds.into_iter().map(str::to_owned).collect();
         self
     }
 
@@ -176,10 +196,12 @@ impl Recommender {
         if self.retrieve.len() > RETRIEVERS_MAX {
             return Err(Error::invalid("recommender", "has more than 64 retrievers"));
         }
+        let acts = || self.acts.iter().map(String::as_str);
+        let pasts = Pasts::of(numbers(snapshot.schema(), acts())?);
         let mut history = match request.user {
             Some(user) => {
                 let query = HistoryQuery::default().as_of(request.now).limit(HISTORY_LIMIT);
-                snapshot.history(user, &query)?
+                snapshot.history(user, &query.kinds(acts()))?
             }
             None => History::default(),
         };
@@ -193,7 +215,7 @@ impl Recommender {
             order: Vec::new(),
             chosen: Vec::new(),
             trace: Trace::default(),
-            notes: Notes::default(),
+            notes: Notes { pasts, ..Notes::default() },
         };
         self.say_interests(snapshot, request, &mut run)?;
         let allowed = self.allow(snapshot, request, &mut run)?;
@@ -310,6 +332,9 @@ impl Recommender {
 /// The name of the filter that every recommender has: the request's own exclusions.
 pub(crate) const EXCLUDED: &str = "Request";
 
+/// What a score that was not finite becomes: the lowest.
+pub(crate) const SUNK: f32 = f32::MIN;
+
 fn score_all(
     snapshot: &Snapshot,
     requests: &[Request],
@@ -329,7 +354,7 @@ fn score_all(
         let bad = run.scores.iter().filter(|score| !score.is_finite()).count();
         if bad > 0 {
             let scores = run.scores.iter_mut();
-            scores.filter(|score| !score.is_finite()).for_each(|score| *score = f32::MIN);
+            scores.filter(|score| !score.is_finite()).for_each(|score| *score = SUNK);
             run.trace.degraded.push(format!("{}: {bad} scores were not finite", op.name()));
         }
         // One zero, so that the order has no opinion on its sign.

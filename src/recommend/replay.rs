@@ -63,6 +63,8 @@ pub struct Replay {
     pub kinds: Vec<String>,
     /// Only events with a value of at least this, where set: ratings that mean "liked".
     pub value_min: Option<f32>,
+    /// The kinds of events by which a user knew an item, and has a history; none means all.
+    pub known: Vec<String>,
     /// Whether an item that the user knew counts as foretold.
     pub repeats: bool,
     /// Whether users without a history before the cut are asked for too.
@@ -75,12 +77,20 @@ impl Replay {
     /// Foretells events of these kinds in slates of `k`; new items only, known users only.
     pub fn new<'a>(split: Split, kinds: impl IntoIterator<Item = &'a str>, k: usize) -> Replay {
         let kinds = kinds.into_iter().map(str::to_owned).collect();
-        Replay { split, kinds, value_min: None, repeats: false, strangers: false, k }
+        let known = Vec::new();
+        Replay { split, kinds, value_min: None, known, repeats: false, strangers: false, k }
     }
 
     /// Only events with a value of at least this.
     pub fn value_min(mut self, value: f32) -> Replay {
         self.value_min = Some(value);
+        self
+    }
+
+    /// Items with events of these kinds before the cut are what a user knew; of all kinds unless set. Where
+    /// impressions are logged, name what users do: else nothing that was ever shown is there to foretell.
+    pub fn known<'a>(mut self, kinds: impl IntoIterator<Item = &'a str>) -> Replay {
+        self.known = kinds.into_iter().map(str::to_owned).collect();
         self
     }
 
@@ -134,7 +144,8 @@ impl Replay {
                 None => return Ok(None),
             },
         };
-        let known = snapshot.history(user, &everything.as_of(now))?.deeds;
+        let by = self.known.iter().map(String::as_str);
+        let known = snapshot.history(user, &everything.as_of(now).kinds(by))?.deeds;
         if known.is_empty() && !self.strangers {
             return Ok(None);
         }

@@ -183,12 +183,21 @@ impl Score for Hint {
     }
 }
 
-/// The number of a retriever by its name.
+/// The number of a retriever by its name, which must be that of one only.
 pub(crate) fn source_named(candidates: &Candidates, name: &str) -> Result<usize> {
-    let place = candidates.sources().position(|source| source == name);
-    place.ok_or_else(|| {
-        let known: Vec<&str> = candidates.sources().collect();
-        let why = format!("is no retriever of this recommender, which has {known:?}");
-        Error::invalid(format!("source {name:?}"), why)
-    })
+    let places: Vec<usize> =
+        (0..).zip(candidates.sources()).filter(|(_, s)| *s == name).map(|(at, _)| at).collect();
+    let why = match places[..] {
+        [place] => return Ok(place),
+        [] => {
+            let known: Vec<&str> = candidates.sources().collect();
+            format!("is no retriever of this recommender, which has {known:?}")
+        }
+        _ => format!(
+            "is the name of {} retrievers of this recommender, and nothing says which of them is \
+             meant; give each a name of its own with `Named`",
+            places.len()
+        ),
+    };
+    Err(Error::invalid(format!("source {name:?}"), why))
 }

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     item::Value,
-    recommend::{Context, Ranked, Select, fusion::min_max},
+    recommend::{Context, Ranked, SUNK, Select, fusion::min_max},
 };
 use std::collections::HashMap;
 
@@ -81,16 +81,20 @@ pub(crate) fn marginal(
         return Err(Error::invalid("weight of diversity", why));
     }
     let mut scores: Vec<f32> = (0..pool).map(|place| ranked.score(place)).collect();
-    min_max(&mut scores);
-    Ok(greedy(&scores, similar, weight, limit))
+    // What had no finite score comes last, and has no part in the scale of the others.
+    let good = scores.partition_point(|score| *score > SUNK);
+    min_max(&mut scores[..good]);
+    scores[good..].fill(0.0);
+    Ok(greedy(&scores, good, similar, (weight, limit)))
 }
 
-/// Walks the slate place by place; ties go to the better ranked.
+/// Walks the slate place by place; ties go to the better ranked, and what is not among the first `good`
+/// comes after all that are.
 fn greedy(
     scores: &[f32],
+    good: usize,
     similar: impl Fn(usize, usize) -> f32,
-    weight: f32,
-    limit: usize,
+    (weight, limit): (f32, usize),
 ) -> Vec<usize> {
     let mut nearest = vec![0f32; scores.len()];
     let mut left: Vec<usize> = (0..scores.len()).collect();
@@ -98,7 +102,9 @@ fn greedy(
     while chosen.len() < limit && !left.is_empty() {
         let value = |place: usize| (1.0 - weight) * scores[place] - weight * nearest[place];
         let mut best = 0;
-        for at in 1..left.len() {
+        // The good ones that are left come first.
+        let among = if left[0] < good { left.partition_point(|at| *at < good) } else { left.len() };
+        for at in 1..among {
             if value(left[at]) > value(left[best]) {
                 best = at;
             }

@@ -64,16 +64,16 @@ struct Lived {
     weight: f64,
 }
 
-/// The vectors of the latest `limit` events whose items have one, newest first. `weigh` says how much
-/// an event of a kind counts; 0 leaves it out.
+/// The vectors of the latest `limit` events of some kinds whose items have one, newest first. `weigh` says
+/// how much an event of a kind counts; 0 leaves it out.
 fn lived(
     cx: &Context<'_>,
     space: &str,
-    limit: usize,
+    (kinds, limit): (&[String], usize),
     weigh: impl Fn(u8) -> f64,
 ) -> Result<Vec<Lived>> {
     let mut found = Vec::new();
-    for deed in cx.history.deeds.iter().rev() {
+    for deed in cx.past(kinds.iter().map(String::as_str))?.iter().rev() {
         let weight = weigh(deed.kind);
         if found.len() == limit {
             break;
@@ -115,6 +115,10 @@ pub(crate) fn check_half_life(name: &str, half_life: Duration) -> Result<()> {
     }
 }
 
+fn owned<'k>(kinds: impl IntoIterator<Item = &'k str>) -> Vec<String> {
+    kinds.into_iter().map(str::to_owned).collect()
+}
+
 /// One interest: the mean vector of the latest items.
 ///
 /// ```
@@ -123,13 +127,20 @@ pub(crate) fn check_half_life(name: &str, half_life: Duration) -> Result<()> {
 #[derive(Clone, Debug)]
 pub struct Recent {
     space: String,
+    kinds: Vec<String>,
     limit: usize,
 }
 
 impl Recent {
     /// Of the latest `limit` events.
     pub fn new(space: &str, limit: usize) -> Recent {
-        Recent { space: space.into(), limit }
+        Recent { space: space.into(), kinds: Vec::new(), limit }
+    }
+
+    /// Of events of these kinds; of all that count as [acts](crate::recommend::Recommender::acts) unless set.
+    pub fn kinds<'k>(mut self, kinds: impl IntoIterator<Item = &'k str>) -> Recent {
+        self.kinds = owned(kinds);
+        self
     }
 }
 
@@ -140,7 +151,7 @@ impl Summarize for Recent {
 
     fn summarize(&self, cx: &Context<'_>) -> Result<Vec<Interest>> {
         cx.snapshot.schema().find_space(&self.space)?;
-        let mean = mean(&lived(cx, &self.space, self.limit, |_| 1.0)?);
+        let mean = mean(&lived(cx, &self.space, (&self.kinds, self.limit), |_| 1.0)?);
         Ok(mean.map(|vector| Interest::new(&self.space, vector, 1.0)).into_iter().collect())
     }
 }
@@ -154,13 +165,20 @@ impl Summarize for Recent {
 #[derive(Clone, Debug)]
 pub struct Decayed {
     space: String,
+    kinds: Vec<String>,
     half_life: Duration,
 }
 
 impl Decayed {
     /// With a half-life.
     pub fn new(space: &str, half_life: Duration) -> Decayed {
-        Decayed { space: space.into(), half_life }
+        Decayed { space: space.into(), kinds: Vec::new(), half_life }
+    }
+
+    /// Of events of these kinds; of all that count as [acts](crate::recommend::Recommender::acts) unless set.
+    pub fn kinds<'k>(mut self, kinds: impl IntoIterator<Item = &'k str>) -> Decayed {
+        self.kinds = owned(kinds);
+        self
     }
 }
 
@@ -172,7 +190,7 @@ impl Summarize for Decayed {
     fn summarize(&self, cx: &Context<'_>) -> Result<Vec<Interest>> {
         check_half_life("Decayed", self.half_life)?;
         cx.snapshot.schema().find_space(&self.space)?;
-        let mut all = lived(cx, &self.space, usize::MAX, |_| 1.0)?;
+        let mut all = lived(cx, &self.space, (&self.kinds, usize::MAX), |_| 1.0)?;
         // Relative to the newest, so that old histories do not vanish in rounding.
         let newest = all.iter().map(|lived| lived.at).max().unwrap_or_default();
         all.iter_mut().for_each(|l| l.weight = decay(l.at, newest, self.half_life));
@@ -217,7 +235,8 @@ impl Summarize for Feedback {
             weights[usize::from(schema.find_event(kind)?)] = f64::from(*weight);
         }
         let weigh = |kind: u8| weights.get(usize::from(kind)).copied().unwrap_or(0.0);
-        let mean = mean(&lived(cx, &self.space, usize::MAX, weigh)?);
+        let kinds: Vec<String> = self.weights.iter().map(|(kind, _)| kind.clone()).collect();
+        let mean = mean(&lived(cx, &self.space, (&kinds, usize::MAX), weigh)?);
         Ok(mean.map(|vector| Interest::new(&self.space, vector, 1.0)).into_iter().collect())
     }
 }
@@ -235,6 +254,7 @@ impl Summarize for Feedback {
 #[derive(Clone, Debug)]
 pub struct Clustered {
     space: String,
+    kinds: Vec<String>,
     clusters: usize,
     half_life: Duration,
 }
@@ -245,7 +265,13 @@ const CLUSTERED_MAX: usize = 200;
 impl Clustered {
     /// At most so many clusters.
     pub fn new(space: &str, clusters: usize, half_life: Duration) -> Clustered {
-        Clustered { space: space.into(), clusters, half_life }
+        Clustered { space: space.into(), kinds: Vec::new(), clusters, half_life }
+    }
+
+    /// Of events of these kinds; of all that count as [acts](crate::recommend::Recommender::acts) unless set.
+    pub fn kinds<'k>(mut self, kinds: impl IntoIterator<Item = &'k str>) -> Clustered {
+        self.kinds = owned(kinds);
+        self
     }
 }
 
@@ -260,7 +286,7 @@ impl Summarize for Clustered {
             return Err(Error::invalid("Clustered", "needs at least one cluster"));
         }
         cx.snapshot.schema().find_space(&self.space)?;
-        let all = lived(cx, &self.space, CLUSTERED_MAX, |_| 1.0)?;
+        let all = lived(cx, &self.space, (&self.kinds, CLUSTERED_MAX), |_| 1.0)?;
         let newest = all.iter().map(|lived| lived.at).max().unwrap_or_default();
         let (medoids, owners) = k_medoids(&distances(&all), all.len(), self.clusters);
         let mut weights = vec![0.0; medoids.len()];

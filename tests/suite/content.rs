@@ -189,6 +189,14 @@ fn new_items_count_in_histories_and_filters_hold() {
     };
     let (one, other) = (said.run(&snapshot, &request), known.run(&snapshot, &request));
     assert_eq!(keys(&one.unwrap()), keys(&other.unwrap()));
+    // Several interests share the limit, which is one.
+    let several = Recommender::new()
+        .summarize(UserVector::by("m").interests(4))
+        .retrieve(NextItems::by("m", 5));
+    for user in 500..500 + TOPICS {
+        let slate = several.run(&snapshot, &Request::new(50, Timestamp::MAX).user(user)).unwrap();
+        assert_eq!(slate.items.len(), 5);
+    }
     // Nothing is known of somebody who was never there.
     let nobody = Request::new(5, Timestamp::MAX).user(9_999);
     assert!(new.run(&snapshot, &nobody).unwrap().items.is_empty());

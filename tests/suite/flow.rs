@@ -134,6 +134,38 @@ fn a_stream_has_the_numbers_of_a_snapshot() {
     }
 }
 
+/// Goal: what repeats an event is passed over while that is within twice the longest window before it,
+/// by a snapshot as by a stream, also where the first is too old for the event that is asked about.
+#[test]
+fn a_replay_of_what_is_too_old_is_one() {
+    let flow = Flow::new("pay").marked("fraud").velocity(Entity::User, [ms(10)]);
+    let flow = flow.risk(Entity::Item, ms(0), [ms(10)]);
+    let pay = |at: i64, id: u64| Event::new(1, 2u64, "pay", Timestamp(at)).value(1.0).request(id);
+    let mark = |at: i64, id: u64| Event::new(1, 2u64, "fraud", Timestamp(at)).request(id);
+    // The first, a mark of it, the second with its number, the one asked about, how many count, the share.
+    for (first, marked, again, asked, count, share) in [
+        (100, 101, 115, 124, 1.0, 0.0),
+        (100, 101, 119, 125, 1.0, 0.0),
+        (100, 101, 120, 125, 2.0, 0.0),
+        (100, 122, 120, 125, 2.0, 1.0),
+        (100, 101, 105, 109, 2.0, 1.0),
+    ] {
+        let db = Db::in_memory(Schema::new().event("pay").event("fraud")).unwrap();
+        let (mut stream, mut batch) = (flow.stream().unwrap(), db.batch());
+        let mut all = [pay(first, 7), mark(marked, 7), pay(again, 7), pay(asked, 8)];
+        all.sort_by_key(known);
+        for event in &all[..3] {
+            batch.event(event.clone());
+            stream.push(event).unwrap();
+        }
+        batch.commit().unwrap();
+        let (here, there) =
+            (stream.features(&all[3]).unwrap(), flow.read(&db.snapshot(), &all[3]).unwrap());
+        assert_eq!(here, there, "{first} {marked} {again}");
+        assert_eq!((here[0], here[4]), (count, share), "{first} {marked} {again}");
+    }
+}
+
 /// Goal: the state of an entity, by hand: four cards, two of them with like amounts.
 #[test]
 fn a_pulse_by_hand() {

@@ -528,3 +528,81 @@ fn fusion_is_what_the_formulas_say() {
     let hint = scores(base().score(Hint::of("Popular(buy)")));
     assert_eq!(hint[0], (Key::Id(3), 2.0));
 }
+
+/// Scores by key.
+struct Known(&'static [f32]);
+
+impl Score for Known {
+    fn name(&self) -> String {
+        "Known".into()
+    }
+
+    fn score(&self, _: &Context<'_>, them: &Candidates, scores: &mut [f32]) -> Result<()> {
+        for (key, score) in them.keys().iter().zip(scores) {
+            let Key::Id(id) = key else { continue };
+            *score = self.0[*id as usize];
+        }
+        Ok(())
+    }
+}
+
+/// Goal: a score that is not finite comes last, and does not make all others alike to those who weigh
+/// them against likeness. Method: four items; 0 and 1 are alike and the best, 3 has no score.
+#[test]
+fn one_score_that_is_not_finite_leaves_relevance_on() {
+    let db = Db::in_memory(schema()).unwrap();
+    let mut batch = db.batch();
+    for (key, x) in [(0u64, 0.0), (1, 0.1), (2, 3.0), (3, -3.0)] {
+        let item = Item::new(key).vector("text", [1.0, x, 0.0, 0.0]);
+        batch.put(item).event(Event::new(1, key, "view", Timestamp(1)));
+    }
+    batch.commit().unwrap();
+    let order = |scores: &'static [f32], weight: f32| -> Vec<u64> {
+        let recommender = Recommender::new()
+            .retrieve(Popular::ever([], 9))
+            .score(Known(scores))
+            .select(Diverse::new("text", weight));
+        let slate = recommender.run(&db.snapshot(), &Request::new(4, Timestamp(5))).unwrap();
+        slate.items.iter().map(|item| item.key.to_string().parse().unwrap()).collect()
+    };
+    assert_eq!(order(&[10.0, 9.0, 1.0, f32::NAN], 0.2), [0, 1, 2, 3]);
+    assert_eq!(order(&[10.0, 9.0, 1.0, f32::NAN], 1.0), [0, 2, 1, 3]);
+    assert_eq!(order(&[10.0, f32::NAN, 1.0, f32::INFINITY], 0.9), [0, 2, 3, 1]);
+    assert_eq!(order(&[f32::NAN; 4], 0.0), [0, 1, 2, 3]);
+}
+
+/// Goal: a name that two sources have means neither; a name of one's own does.
+#[test]
+fn sources_that_share_a_name_are_told_apart_or_refused() {
+    let db = Db::in_memory(schema()).unwrap();
+    let mut batch = db.batch();
+    for (key, at) in [(1u64, vec![10, 20, 30]), (2, vec![900, 950])] {
+        batch.put(Item::new(key));
+        for at in at {
+            batch.event(Event::new(at as u64, key, "view", Timestamp(at)));
+        }
+    }
+    batch.commit().unwrap();
+    let (ever, lately) = (|| Popular::ever(["view"], 9), || Popular::new(["view"], ms(10), 9));
+    let run = |recommender: Recommender| {
+        let slate = recommender.run(&db.snapshot(), &Request::new(2, Timestamp(1000)))?;
+        Ok::<Vec<Key>, Error>(slate.items.into_iter().map(|item| item.key).collect())
+    };
+    let same = || Recommender::new().retrieve(ever()).retrieve(lately());
+    assert_eq!(run(same()).unwrap().len(), 2, "nobody names them");
+    let name = "Popular(view)";
+    for refused in [
+        same().score(Fused::new([(name, 1.0)])),
+        same().score(Rrf { weights: vec![(name.into(), 2.0)], ..Rrf::default() }),
+        same().score(Hint::of(name)),
+        same().select(Explore::new(name, 1)),
+    ] {
+        let error = run(refused).unwrap_err().to_string();
+        assert!(error.contains("name of 2 retrievers") && error.contains("Named"), "{error}");
+    }
+    let told = || Recommender::new().retrieve(ever()).retrieve(Named::new("lately", lately()));
+    let by = |ever: f32, lately: f32| {
+        run(told().score(Fused::new([(name, ever), ("lately", lately)]))).unwrap()[0].clone()
+    };
+    assert_eq!((by(1.0, 0.1), by(0.1, 1.0)), (Key::Id(1), Key::Id(2)));
+}

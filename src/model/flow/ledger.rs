@@ -75,6 +75,11 @@ pub(super) fn item_number(key: &Key) -> u64 {
 impl Ledger {
     /// Adds an event, unless its number was there before.
     pub(super) fn push(&mut self, entry: Entry) {
+        self.push_among(entry, ENTRIES_MAX);
+    }
+
+    /// The same, where at most so many are kept.
+    fn push_among(&mut self, entry: Entry, most: usize) {
         let mut bad = false;
         if let Some(id) = entry.id {
             let known = self.ids.entry(id).or_insert((None, false));
@@ -100,7 +105,7 @@ impl Ledger {
         if bad {
             self.note(entry.at);
         }
-        if self.entries.len() - self.stale > ENTRIES_MAX {
+        if self.entries.len() - self.stale > most {
             self.age(1);
         }
     }
@@ -127,8 +132,6 @@ impl Ledger {
     pub(super) fn forget(&mut self, until: i64) {
         let old = self.entries[self.stale..].partition_point(|entry| entry.at <= until);
         self.age(old);
-        let bad = self.marked.partition_point(|at| *at <= until);
-        self.marked.drain(..bad);
         if self.waiting.iter().any(|(at, _)| *at <= until) {
             for (_, id) in self.waiting.extract_if(.., |(at, _)| *at <= until) {
                 if self.ids.get(&id).is_some_and(|known| known.0.is_none()) {
@@ -138,13 +141,15 @@ impl Ledger {
         }
     }
 
-    /// The oldest so many are too old.
+    /// The oldest so many are too old, and so are as many of the oldest marks as there are bad ones
+    /// among them.
     fn age(&mut self, count: usize) {
+        let mut bad = 0;
         for entry in &self.entries[self.stale..self.stale + count] {
-            if let Some(id) = entry.id {
-                self.ids.remove(&id);
-            }
+            let known = entry.id.and_then(|id| self.ids.remove(&id));
+            bad += usize::from(known.is_some_and(|known| known.1));
         }
+        self.marked.drain(..bad);
         self.stale += count;
         if self.stale > self.entries.len() / 2 {
             self.entries.drain(..self.stale);
@@ -184,5 +189,33 @@ impl Ledger {
         let end = here.partition_point(|entry| entry.at < before);
         let begin = here.partition_point(|entry| entry.at <= after).min(end);
         &here[begin.max(end.saturating_sub(count))..end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: of an entity with too many events the oldest go with their marks: a share of bad ones is of
+    /// those that are left.
+    #[test]
+    fn the_oldest_events_take_their_marks_with_them() {
+        let mut ledger = Ledger::default();
+        for id in 0..20u64 {
+            let at = (id / 2) as i64;
+            ledger.push_among(Entry { at, value: None, other: 0, id: Some(id) }, 5);
+            if id % 3 != 0 {
+                ledger.mark(id, at);
+            }
+            let left = (0..=id).rev().take(5);
+            let between = ledger.between(-1, 100);
+            let bad = left.filter(|id| id % 3 != 0).count();
+            assert_eq!((between.count, between.marked), ((id + 1).min(5), bad as u64), "{id}");
+        }
+        ledger.forget(8);
+        let between = ledger.between(-1, 100);
+        assert_eq!((between.count, between.marked), (2, 1), "18 and 19, which is bad");
+        ledger.forget(9);
+        assert!(ledger.is_empty() && ledger.marked.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     limits::LIMIT_MAX,
     store::{HistoryQuery, Snapshot},
 };
+use std::collections::HashMap;
 
 /// An event of one entity, when it was known, and whether it is a mark.
 type Step = (i64, bool, Entry);
@@ -33,8 +34,11 @@ impl Flow {
         if self.looks_at(Entity::User) {
             // Both ends are beyond what counts; the ledger is asked for exact times.
             let late = before.0.saturating_sub(event.at.0).max(0);
-            let window = ms(self.reach().saturating_add(late) as u64).saturating_add(days(1));
-            let query = HistoryQuery::default().as_of(before).window(window).limit(LIMIT_MAX);
+            let far = self.reach().saturating_add(self.horizon()).saturating_add(late);
+            let window = ms(far as u64).saturating_add(days(1));
+            let kinds = self.mark.iter().chain([&self.kind]).map(String::as_str);
+            let query = HistoryQuery::default().as_of(before).window(window).kinds(kinds);
+            let query = query.limit(LIMIT_MAX);
             for deed in snapshot.history(event.user, &query)?.deeds {
                 let other = ledger::item_number(&deed.item);
                 let entry = Entry { at: deed.at.0, value: deed.value, other, id: deed.request };
@@ -62,17 +66,29 @@ impl Flow {
     }
 
     /// A ledger of what is not too old, in the order in which it became known.
+    ///
+    /// What is too old itself may be what a later event repeats, so replays are found before anything is
+    /// left out, as a stream finds them: by the numbers of twice the longest window before they were known.
     fn ledger(&self, mut steps: Vec<Step>, event: &Event) -> Ledger {
         let oldest = event.at.0.saturating_sub(self.reach());
-        steps.retain(|step| step.2.at > oldest || step.1);
+        steps.retain(|step| step.2.at > oldest.saturating_sub(self.horizon()) || step.1);
         steps.sort_by_key(|step| step.0);
-        let mut ledger = Ledger::default();
-        for (_, is_mark, entry) in steps {
+        let (mut ledger, mut firsts) = (Ledger::default(), HashMap::<u64, i64>::new());
+        for (known, is_mark, entry) in steps {
+            let since = known.saturating_sub(self.reach());
+            let first = entry.id.and_then(|id| firsts.get(&id).copied()).filter(|at| *at > since);
             match (is_mark, entry.id) {
-                (true, Some(id)) => ledger.mark(id, entry.at),
-                (true, None) => {}
-                (false, _) => {
-                    ledger.push(Entry { value: entry.value.map(super::clamped), ..entry })
+                // A mark of what is left out is none of a later event with the same number.
+                (true, Some(id)) if first.is_none_or(|at| at > oldest) => ledger.mark(id, entry.at),
+                (true, _) => {}
+                (false, _) if first.is_some() => {}
+                (false, id) => {
+                    if let Some(id) = id {
+                        firsts.insert(id, entry.at);
+                    }
+                    if entry.at > oldest {
+                        ledger.push(Entry { value: entry.value.map(super::clamped), ..entry });
+                    }
                 }
             }
         }

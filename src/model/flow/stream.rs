@@ -158,6 +158,9 @@ impl FlowStream {
         let item = self.items.entry(event.item.clone()).or_default();
         let item_number = ledger::item_number(&event.item);
         for (ledger, other) in [(user, item_number), (item, event.user.0)] {
+            // Before, so that what is a replay does not hang on when the last event came; and after, since
+            // this one may have happened long ago.
+            ledger.forget(until);
             match (mark, id) {
                 (true, Some(id)) => ledger.mark(id, at),
                 (true, None) => {}

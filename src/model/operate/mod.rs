@@ -20,8 +20,13 @@ pub use retrieve::{NextItems, SimilarItems};
 pub use score::NextScore;
 pub use summarize::UserVector;
 
-use crate::{error::Result, key::Key, model::Model, recommend::Context, store::Snapshot};
-use std::sync::Arc;
+use crate::{
+    error::Result,
+    model::Model,
+    recommend::Context,
+    store::{Deed, Snapshot},
+};
+use std::{borrow::Cow, sync::Arc};
 
 impl Snapshot {
     /// The active version of a model, opened once for all snapshots of a handle.
@@ -33,19 +38,15 @@ impl Snapshot {
     }
 }
 
-/// The past items of a request that are of the kinds a model was trained on, oldest first.
-fn past<'c>(cx: &'c Context<'_>, model: &Model) -> Result<Vec<&'c Key>> {
-    let kind = |kind: &String| cx.snapshot.schema().find_event(kind);
-    let kinds = model.card().kinds.iter().map(kind).collect::<Result<Vec<u8>>>()?;
-    let deeds = cx.history.deeds.iter();
-    let counts = deeds.filter(|deed| kinds.is_empty() || kinds.contains(&deed.kind));
-    Ok(counts.map(|deed| &deed.item).collect())
+/// What the user of a request did of the kinds that a model was trained on, oldest first.
+fn past<'c>(cx: &Context<'c>, model: &Model) -> Result<Cow<'c, [Deed]>> {
+    cx.past(model.card().kinds.iter().map(String::as_str))
 }
 
 /// What a model makes of the history of a request: codes, oldest first. Says what it does not know.
 fn history(cx: &Context<'_>, name: &str, model: &Model) -> Result<Vec<u32>> {
     let items = past(cx, model)?;
-    let codes = model.vocabulary().codes(items.iter().copied());
+    let codes = model.vocabulary().codes(items.iter().map(|deed| &deed.item));
     if codes.len() < items.len() {
         let unknown = items.len() - codes.len();
         cx.degraded(format!("{name} does not know {unknown} of {} past items", items.len()));

@@ -121,7 +121,10 @@ impl Retrieve for NextItems {
         let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
         for place in 0..longest {
             for (score, code) in lists.iter().filter_map(|list| list.get(place)) {
-                push(cx, &model, (*score, *code), found)?;
+                // Lists share the limit, rounded up.
+                if found.len() < self.limit {
+                    push(cx, &model, (*score, *code), found)?;
+                }
             }
         }
         Ok(())

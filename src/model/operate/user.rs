@@ -31,7 +31,7 @@ pub(super) fn user(
     let items = super::past(cx, model)?;
     let (mut rows, mut unknown) = (Vec::new(), 0);
     // Oldest first at last; those that no window reaches need not be read.
-    for key in items.iter().rev() {
+    for key in items.iter().rev().map(|deed| &deed.item) {
         if rows.len() == model.window() {
             break;
         }

@@ -54,7 +54,8 @@ pub struct Unified {
 }
 
 impl Unified {
-    /// By the vectors of a space, and by events of these kinds.
+    /// By the vectors of a space, and by events of these kinds (none means all): they are what a user did,
+    /// to its sources and to the features of its ranker, and others, such as impressions, are not.
     pub fn new<'k>(space: &str, kinds: impl IntoIterator<Item = &'k str>) -> Unified {
         let kinds = kinds.into_iter().map(str::to_owned).collect();
         Unified { space: space.into(), kinds, words: Vec::new(), limit: 200, recent: 20 }
@@ -129,6 +130,7 @@ impl Unified {
             sources = sources.retrieve(ForTask::new(["search"], words));
         }
         sources
+            .acts(self.kinds())
             .complete(self.rules())
             .summarize(Query)
             .summarize(Recent::new(space, self.recent as usize))

@@ -58,11 +58,8 @@ impl Summarize for TowerUser {
     fn summarize(&self, cx: &Context<'_>) -> Result<Vec<Interest>> {
         let towers = cx.snapshot.kept::<Towers>(&self.towers)?;
         check_space(&towers, cx.snapshot, &self.space)?;
-        let kind = |kind: &String| cx.snapshot.schema().find_event(kind);
-        let kinds = towers.head.kinds.iter().map(kind).collect::<Result<Vec<u8>>>()?;
-        let deeds = cx.history.deeds.iter();
         let mut inputs = Vec::new();
-        for deed in deeds.filter(|deed| kinds.is_empty() || kinds.contains(&deed.kind)) {
+        for deed in cx.past(towers.head.kinds.iter().map(String::as_str))?.iter() {
             if let Some(addr) = cx.snapshot.find(&deed.item)? {
                 inputs.push(towers.head.shape.at(cx.snapshot, addr)?);
             }

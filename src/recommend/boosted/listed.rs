@@ -4,7 +4,7 @@ use super::boost::{Boost, What};
 use crate::{
     error::Result,
     key::{Key, Timestamp},
-    recommend::counts::{Counting, known_later},
+    recommend::{AsOf, Counting},
     store::{
         Snapshot,
         weight::{Weight, block},
@@ -32,9 +32,8 @@ impl Weight for Listed {
 impl Listed {
     /// What is kept with the version, or made: it takes a look-up for each item.
     pub(super) fn of(boost: &Boost, snapshot: &Snapshot, now: Timestamp) -> Result<Arc<Listed>> {
-        // While nothing in the snapshot is later than `now`, it does not depend on it.
-        let bites = snapshot.version.parts.iter().any(|part| known_later(part, now));
-        let recipe = format!("listed {boost:?} {:?}", bites.then_some(now));
+        // It depends on what was known by `now`, and not on how long ago that was.
+        let recipe = format!("listed {boost:?} {:?}", AsOf::of(&snapshot.version, now)?.at);
         snapshot.version.memo.get(&recipe, || Listed::make(boost, snapshot, now))
     }
 

@@ -1,9 +1,10 @@
 //! One layer of the table of co-visits: what the events of one part have changed in it.
 
+use super::pairs::Pairs;
 use crate::{
     error::Result,
     key::{Key, Timestamp, UserId},
-    recommend::counts::Counting,
+    recommend::Counting,
     segment::Strings,
     store::{
         Part,
@@ -53,7 +54,8 @@ pub(super) struct Builder<'p> {
     counting: &'p Counting,
     reference: Timestamp,
     reach: usize,
-    as_of: i64,
+    /// Up to when the events of each part are known.
+    cuts: Vec<i64>,
     items: Vec<Option<Strings<'p>>>,
     /// Numbers of items to ours: of the last part, all of whose items are met, and of earlier ones, of
     /// which a small part meets few.
@@ -61,21 +63,19 @@ pub(super) struct Builder<'p> {
     known: HashMap<(usize, u32), u32>,
     places: HashMap<Key, u32>,
     keys: Vec<Key>,
-    pairs: Vec<(u32, u32, f64)>,
+    pairs: Pairs,
 }
 
 /// No number yet.
 const UNKNOWN: u32 = u32::MAX;
-/// Pairs gathered before equal ones are summed: it bounds memory.
-const PAIRS_MAX: usize = 1 << 22;
 
 impl<'p> Builder<'p> {
-    /// For the last of `parts`, with the others as what came before.
+    /// For the last of `parts`, with the others as what came before, each up to its cut.
     pub(super) fn new(
         parts: &'p [Part],
         counting: &'p Counting,
         reach: usize,
-        as_of: Option<Timestamp>,
+        cuts: &[Option<Timestamp>],
     ) -> Result<Builder<'p>> {
         let mut items = Vec::new();
         for part in parts {
@@ -83,18 +83,17 @@ impl<'p> Builder<'p> {
         }
         let count = parts.last().map_or(0, |part| part.segment.meta.event_items);
         let (own, known) = (vec![UNKNOWN; count as usize], HashMap::new());
-        let as_of = as_of.unwrap_or(Timestamp::MAX);
-        let with_events = parts.iter().filter(|part| part.segment.meta.events > 0);
-        let latest = with_events.map(|part| Timestamp(part.segment.meta.clock_max)).max();
-        let reference = latest.unwrap_or_default().min(as_of);
-        let (places, keys, pairs) = (HashMap::new(), Vec::new(), Vec::new());
-        let as_of = as_of.0;
+        let cuts: Vec<i64> = cuts.iter().map(|cut| cut.unwrap_or(Timestamp::MAX).0).collect();
+        let with_events = parts.iter().zip(&cuts).filter(|(part, _)| part.segment.meta.events > 0);
+        let latest = with_events.map(|(part, cut)| part.segment.meta.clock_max.min(*cut)).max();
+        let reference = latest.map(Timestamp).unwrap_or_default();
+        let (places, keys, pairs) = (HashMap::new(), Vec::new(), Pairs::new());
         Ok(Builder {
             parts,
             counting,
             reference,
             reach,
-            as_of,
+            cuts,
             items,
             own,
             known,
@@ -107,44 +106,73 @@ impl<'p> Builder<'p> {
     /// Walks the history of every user with an event in the last part.
     pub(super) fn layer(mut self) -> Result<Layer> {
         let last = self.parts.len() - 1;
+        let by = self.cuts[last];
         if let Some(events) = self.parts[last].segment.events()? {
             for index in 0..events.user_count() {
                 let (user, _) = events.user(index)?;
-                let before = self.history(user, last)?;
+                let before = self.history(user, last, None)?;
                 let mut after = before.clone();
-                self.read(user, last, &mut after)?;
+                self.read(user, last, by, &mut after)?;
                 after.sort_by_key(|step| (step.0, step.1));
-                if after.len() > before.len() {
-                    self.add(&before, -1.0);
-                    self.add(&after, 1.0);
-                }
-                if self.pairs.len() > PAIRS_MAX {
-                    self.sum();
-                }
+                self.change(&before, &after);
             }
         }
-        self.sum();
-        let mut starts = vec![0u32; self.keys.len() + 1];
-        self.pairs.iter().for_each(|pair| starts[pair.0 as usize + 1] += 1);
+        Ok(self.done())
+    }
+
+    /// Walks the history of every user with one of these events, which lie beyond the cuts of their parts,
+    /// up to a time.
+    pub(super) fn late(mut self, between: &[(usize, u32)], to: Timestamp) -> Result<Layer> {
+        let mut users = Vec::new();
+        for (part, at) in between {
+            if let Some(events) = self.parts[*part].segment.events()? {
+                users.push(events.owner(*at)?);
+            }
+        }
+        users.sort_unstable();
+        users.dedup();
+        self.reference = to;
+        for user in users {
+            let before = self.history(user, self.parts.len(), None)?;
+            let after = self.history(user, self.parts.len(), Some(to))?;
+            self.change(&before, &after);
+        }
+        Ok(self.done())
+    }
+
+    /// What more events of a user change. No event is taken away, so as many are the same ones.
+    fn change(&mut self, before: &[Step], after: &[Step]) {
+        if after.len() > before.len() {
+            self.add(before, -1.0);
+            self.add(after, 1.0);
+        }
+        self.pairs.settle();
+    }
+
+    fn done(self) -> Layer {
+        let Builder { reference, places, keys, pairs, .. } = self;
+        let pairs = pairs.summed();
+        let mut starts = vec![0u32; keys.len() + 1];
+        pairs.iter().for_each(|pair| starts[pair.0 as usize + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
-        let pairs = self.pairs.into_iter().map(|(_, other, weight)| (other, weight)).collect();
-        let Builder { reference, places, keys, .. } = self;
-        Ok(Layer { reference, places, keys, starts, pairs })
+        let pairs = pairs.into_iter().map(|(_, other, weight)| (other, weight)).collect();
+        Layer { reference, places, keys, starts, pairs }
     }
 
-    /// A user's events in the parts before `until`, in order.
-    fn history(&mut self, user: UserId, until: usize) -> Result<Vec<Step>> {
+    /// A user's events in the parts before `until`, in order: up to the cuts of the parts, or to a time.
+    fn history(&mut self, user: UserId, until: usize, to: Option<Timestamp>) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for part in 0..until {
-            self.read(user, part, &mut steps)?;
+            let by = to.map_or(self.cuts[part], |to| to.0);
+            self.read(user, part, by, &mut steps)?;
         }
         steps.sort_by_key(|step| (step.0, step.1));
         Ok(steps)
     }
 
-    fn read(&mut self, user: UserId, part: usize, steps: &mut Vec<Step>) -> Result<()> {
+    fn read(&mut self, user: UserId, part: usize, by: i64, steps: &mut Vec<Step>) -> Result<()> {
         let here = &self.parts[part];
         let Some(events) = here.segment.events()? else { return Ok(()) };
         let range = events.of_user(user)?;
@@ -153,7 +181,7 @@ impl<'p> Builder<'p> {
         }
         let block = events.block(range.clone())?;
         for (i, at) in range.enumerate() {
-            let known = block.at[i] <= self.as_of && block.recorded[i] <= self.as_of;
+            let known = block.at[i] <= by && block.recorded[i] <= by;
             let kinds = &self.counting.kinds;
             let counts = kinds.is_empty() || kinds.contains(&block.kinds[i]);
             if known && counts && !here.dead.events.contains(at) {
@@ -193,23 +221,9 @@ impl<'p> Builder<'p> {
                 if from.2 != to.2 {
                     let age = self.counting.decay(Timestamp(to.0), self.reference);
                     let weight = sign * age / distance as f64;
-                    self.pairs.push((from.2, to.2, weight));
-                    self.pairs.push((to.2, from.2, weight));
+                    self.pairs.add(from.2, to.2, weight);
                 }
             }
         }
-    }
-
-    /// Sums equal pairs; stable, so that sums do not depend on anything but the order of users.
-    fn sum(&mut self) {
-        self.pairs.sort_by_key(|pair| (pair.0, pair.1));
-        self.pairs.dedup_by(|next, kept| {
-            let same = (next.0, next.1) == (kept.0, kept.1);
-            if same {
-                kept.2 += next.2;
-            }
-            same
-        });
-        self.pairs.retain(|pair| pair.2 != 0.0);
     }
 }

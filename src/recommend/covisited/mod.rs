@@ -12,10 +12,12 @@
 //! | file | it owns |
 //! |---|---|
 //! | `layer` | what the events of one part have changed |
+//! | `pairs` | co-visits as they are gathered for it |
 //! | `table` | the sum of the layers, and its rows that were asked for |
 //! | `rows` | how many of those are kept |
 
 mod layer;
+mod pairs;
 mod rows;
 mod table;
 
@@ -80,11 +82,11 @@ impl CoVisited {
     }
 
     /// The item of the request, or the last different items of the user, newest first.
-    fn seeds(&self, cx: &Context<'_>, kinds: &[u8]) -> Vec<Key> {
+    fn seeds(&self, cx: &Context<'_>, kinds: &[u8]) -> Result<Vec<Key>> {
         let mut seeds: Vec<Key> = cx.request.item.iter().cloned().collect();
-        let counts = |kind: u8| kinds.is_empty() || kinds.contains(&kind);
+        let past = cx.past_of(kinds)?;
         let mut seen: BTreeSet<&Key> = BTreeSet::new();
-        for deed in cx.history.deeds.iter().rev().filter(|deed| counts(deed.kind)) {
+        for deed in past.iter().rev() {
             if seen.len() == self.recent {
                 break;
             }
@@ -92,7 +94,7 @@ impl CoVisited {
                 seeds.push(deed.item.clone());
             }
         }
-        seeds
+        Ok(seeds)
     }
 }
 
@@ -110,7 +112,7 @@ impl Retrieve for CoVisited {
         let counting = Counting::new(cx.snapshot, &self.kinds, self.half_life)?;
         let table = Table::of(cx, &counting, self.reach)?;
         let mut sums: HashMap<Addr, f64> = HashMap::new();
-        for seed in self.seeds(cx, &counting.kinds) {
+        for seed in self.seeds(cx, &counting.kinds)? {
             for (addr, weight) in table.row(cx, &counting, &seed)?.iter() {
                 if allowed.contains(*addr) {
                     *sums.entry(*addr).or_default() += weight;

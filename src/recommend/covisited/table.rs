@@ -8,8 +8,8 @@ use crate::{
     error::Result,
     key::{Addr, Key, Timestamp},
     recommend::{
-        Context,
-        counts::{Counting, disk_parts, find_in, known_later, prefix, resolve},
+        AsOf, Context,
+        counts::{Counting, find_in, prefix, resolve},
     },
     store::{
         Version,
@@ -19,7 +19,7 @@ use crate::{
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// The table of one version: that of the parts on disk, kept with the last of them, and the layers
-/// that have come since; and the rows that were asked for.
+/// that have come since, or lie beyond the cuts of parts; and the rows that were asked for.
 pub(super) struct Table {
     base: Option<Arc<Base>>,
     since: Vec<Arc<Layer>>,
@@ -101,17 +101,17 @@ fn sums<'l>(
 
 impl Table {
     pub(super) fn of(cx: &Context<'_>, counting: &Counting, reach: usize) -> Result<Arc<Table>> {
-        let (version, now) = (&cx.snapshot.version, cx.request.now);
-        let bites = version.parts.iter().any(|part| known_later(part, now));
-        let recipe = format!("covisits {counting:?} {reach} {:?}", bites.then_some(now));
+        let version = &cx.snapshot.version;
+        let as_of = &AsOf::of(version, cx.request.now)?;
+        let recipe = format!("covisits {counting:?} {reach} {:?}", as_of.at);
         version.memo.get(&recipe, || {
-            // As of an earlier time nothing is kept for later: it would be asked for once.
-            let on_disk = if bites { 0 } else { disk_parts(version) };
+            let on_disk = as_of.kept_parts(version);
             let base = match version.parts[..on_disk].last() {
                 Some(last) => {
-                    let recipe = format!("base {counting:?} {reach} {}", prefix(version, on_disk));
+                    let (prefix, cuts) = (prefix(version, on_disk), as_of.cuts_of(on_disk));
+                    let recipe = format!("base {counting:?} {reach} {prefix} {cuts:?}");
                     let build = || -> Result<Base> {
-                        let layers = layers(version, 0..on_disk, (counting, reach), now)?;
+                        let layers = layers(version, 0..on_disk, (counting, reach), as_of)?;
                         let (reference, rows) = (latest(&layers), Rows::beside(&layers));
                         Ok(Base { layers, on_disk, reference, rows })
                     };
@@ -120,7 +120,12 @@ impl Table {
                 None => None,
             };
             let rest = on_disk..version.parts.len();
-            let since = layers(version, rest, (counting, reach), now)?;
+            let mut since = layers(version, rest, (counting, reach), as_of)?;
+            let between = as_of.between(version)?;
+            if let Some(to) = as_of.at.filter(|_| !between.is_empty()) {
+                let builder = Builder::new(&version.parts, counting, reach, &as_of.cuts)?;
+                since.push(Arc::new(builder.late(&between, to)?));
+            }
             let before = base.as_deref().map_or(&[][..], |base| &base.layers);
             let rows = Rows::beside(before.iter().chain(&since));
             Ok(Table { base, since, rows })
@@ -170,20 +175,21 @@ impl Table {
     }
 }
 
-/// The layers of some parts as of a time, each kept with its part.
+/// The layers of some parts up to their cuts, each kept with its part.
 fn layers(
     version: &Version,
     parts: Range<usize>,
     (counting, reach): (&Counting, usize),
-    now: Timestamp,
+    as_of: &AsOf,
 ) -> Result<Vec<Arc<Layer>>> {
     let mut layers = Vec::with_capacity(parts.len());
     for at in parts {
-        let bites = version.parts[..=at].iter().any(|part| known_later(part, now));
-        let as_of = bites.then_some(now);
-        let recipe = format!("covisits {counting:?} {reach} {} {as_of:?}", version.erasures);
-        let parts = &version.parts[..=at];
-        let build = || Builder::new(parts, counting, reach, as_of)?.layer();
+        let (cuts, erasures) = (as_of.cuts_of(at + 1), version.erasures);
+        let recipe = format!("covisits {counting:?} {reach} {erasures} {cuts:?}");
+        let build = || {
+            let (parts, cuts) = (&version.parts[..=at], &as_of.cuts[..=at]);
+            Builder::new(parts, counting, reach, cuts)?.layer()
+        };
         layers.push(version.parts[at].memo.get(&recipe, build)?);
     }
     Ok(layers)

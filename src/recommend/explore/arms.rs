@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    recommend::{Context, Counting, Ranked},
+    recommend::{Context, Counting, Ranked, source_named},
 };
 
 /// Items that one source found, or that have hardly been shown.
@@ -48,9 +48,10 @@ impl Arms {
                 if least.is_nan() {
                     return Err(Error::invalid("least hint of Explore", "is not a number"));
                 }
-                let Some(source) = candidates.sources().position(|other| other == name) else {
+                if !candidates.sources().any(|other| other == name) {
                     return Ok(Vec::new());
-                };
+                }
+                let source = source_named(candidates, name)?;
                 let find = |place: usize| candidates.find(source, ranked.candidate(place));
                 let good = |place: usize| {
                     let (rank, _) = find(place).filter(|(_, hint)| hint >= least)?;

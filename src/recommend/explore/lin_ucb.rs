@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     key::{Addr, Timestamp},
-    recommend::{Context, Counting, known_later},
+    recommend::{AsOf, Context, Counting},
     store::Snapshot,
 };
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 /// Nothing is stored: the model is recomputed from the events that were known by the time of the
 /// request, once per snapshot, one step of Sherman and Morrison for each item that was ever shown, which
 /// costs the square of the numbers of a vector. So a replay as of a time has the model of that time.
+/// With a half-life events count by their age when the latest of them became known.
 ///
 /// ```
 /// use bowerbird::recommend::*;
@@ -75,9 +76,7 @@ impl LinUcb {
     fn model(&self, cx: &Context<'_>, dim: usize) -> Result<Arc<Linear>> {
         let (of, among) = self.rewards.counting(cx)?;
         let (now, version) = (cx.request.now, &cx.snapshot.version);
-        let bites = version.parts.iter().any(|part| known_later(part, now));
-        // Decay is as of a time, too.
-        let when = (bites || of.half_life.is_some()).then_some(now);
+        let when = AsOf::of(version, now)?.at;
         let recipe = format!("linucb {:?} {} {of:?} {among:?} {when:?}", self.space, self.ridge);
         version.memo.get(&recipe, || self.learn(cx.snapshot, (&of, &among), dim, now))
     }
@@ -91,11 +90,13 @@ impl LinUcb {
     ) -> Result<Linear> {
         let (won, tried) = (of.counts(snapshot, now)?, among.counts(snapshot, now)?);
         let mut linear = Linear::new(dim, self.ridge);
+        // Not as of the request: then each would need a model of its own.
+        let last = tried.reference();
         // In the order of keys: sums depend on it.
         for key in tried.keys() {
             if let Some(addr) = snapshot.find(key)? {
-                let times = tried.get(key, now);
-                let rewards = won.get(key, now).min(times);
+                let times = tried.get(key, last);
+                let rewards = won.get(key, last).min(times);
                 linear.learn(&self.features(snapshot, addr, dim)?, times, rewards);
             }
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | the selector, and the door for bandits |
 //! | `arms` | which items are candidates for those places |
+//! | `margin` | which of them come near enough to what they push out |
 //! | `rewards` | what an item has earned so far, by events |
 //! | `epsilon` | epsilon-greedy, with exact probabilities |
 //! | `thompson` | Thompson sampling |
@@ -13,6 +14,7 @@ mod arms;
 mod epsilon;
 mod lin_ucb;
 mod linear;
+mod margin;
 mod rewards;
 mod thompson;
 
@@ -28,6 +30,7 @@ use crate::{
     vector::dice::Dice,
 };
 use arms::Arms;
+use margin::Margin;
 
 /// Chooses as another selector would, but keeps the last places for items to explore: those that one
 /// source found, or those that have hardly been shown. A [`Bandit`] says which of them get the places;
@@ -58,7 +61,8 @@ pub struct Explore {
     share: f64,
     within: f32,
     by: Box<dyn Select>,
-    bandit: Box<dyn Bandit>,
+    /// Without one, the first get the places.
+    bandit: Option<Box<dyn Bandit>>,
 }
 
 /// Most places that are kept.
@@ -66,14 +70,15 @@ const PLACES_MAX: usize = 100;
 /// Most items that a bandit chooses among, and how many unless the caller says.
 const ARMS_MAX: usize = 1_000;
 const ARMS: usize = 100;
+/// What is said of the bandit where there is none.
+const IN_ORDER: &str = "in order";
 /// What the coin of `share` is drawn for, apart from what bandits draw.
 const COIN: u64 = 1;
 
 impl Explore {
     fn of(arms: Arms, places: usize) -> Explore {
         let by = Box::new(crate::recommend::Top);
-        let bandit = Box::new(InOrder);
-        Explore { arms, places, most: ARMS, share: 1.0, within: f32::INFINITY, by, bandit }
+        Explore { arms, places, most: ARMS, share: 1.0, within: f32::INFINITY, by, bandit: None }
     }
 
     /// At most so many places for what a retriever of this name finds, in the order in which it found
@@ -101,8 +106,11 @@ impl Explore {
     /// Gives a place only where the item's score is at most this far below that of the item which would
     /// have had the place otherwise: the first item to explore beside the last of the slate, the second
     /// beside the last but one. One that has its place by its own score pushes nobody out. So slates whose
-    /// last items are hardly likelier give more places than those whose are. With scores that are logits, such as [`NextScore`](crate::model::NextScore)'s, `ln 3`
-    /// means a third as likely. For all unless set.
+    /// last items are hardly likelier give more places than those whose are. With scores that are logits,
+    /// such as [`NextScore`](crate::model::NextScore)'s, `ln 3` means a third as likely. For all unless set.
+    ///
+    /// A [`bandit`](Explore::bandit) may give any of its places to any item. So it deals as many places as
+    /// there are items that come near enough to the best one that would lose its place, and only to those.
     pub fn within(mut self, margin: f32) -> Explore {
         self.within = margin;
         self
@@ -129,7 +137,7 @@ impl Explore {
 
     /// Gives the places to whom a bandit says.
     pub fn bandit(mut self, bandit: impl Bandit + 'static) -> Explore {
-        self.bandit = Box::new(bandit);
+        self.bandit = Some(Box::new(bandit));
         self
     }
 
@@ -151,37 +159,36 @@ impl Explore {
         Ok(())
     }
 
-    /// How many of the first items to explore are worth their places: up to the first that is not.
-    fn worth(
+    /// Among whom the places are dealt, and how many places.
+    fn field(
         &self,
         ranked: &Ranked<'_>,
         usual: &[Chosen],
-        (arms, limit): (&[usize], usize),
-    ) -> usize {
-        if self.within == f32::INFINITY {
-            return arms.len();
+        mut arms: Vec<usize>,
+        limit: usize,
+    ) -> (Vec<usize>, usize) {
+        arms.truncate(self.most);
+        let (margin, most) = (Margin(self.within), self.places.min(arms.len()).min(limit));
+        if self.bandit.is_some() {
+            return margin.any(ranked, usual, arms, (most, limit));
         }
-        let worth = |(at, arm): (usize, &usize)| {
-            // Where the item has a place by its own score, or the slate is shorter than was asked for,
-            // nobody loses one.
-            let own = usual.iter().any(|chosen| chosen.place == *arm);
-            let mut others = usual.iter().filter(|other| !arms[..at].contains(&other.place));
-            let last = limit.checked_sub(at + 1).and_then(|last| others.nth(last));
-            let near = |last: &Chosen| ranked.score(*arm) + self.within >= ranked.score(last.place);
-            own || last.is_none_or(near)
-        };
-        arms.iter().enumerate().take_while(|arm| worth(*arm)).count()
+        arms.truncate(margin.first(ranked, usual, (&arms[..most], limit)));
+        let slots = arms.len();
+        (arms, slots)
     }
 
     /// Who gets the places, checked.
     fn deal(&self, cx: &Context<'_>, arms: &[Arm], slots: usize) -> Result<Deal> {
-        let deal = self.bandit.deal(cx, arms, slots)?;
+        let Some(bandit) = &self.bandit else {
+            return Ok(Deal::surely((0..slots).collect(), arms.len()));
+        };
+        let deal = bandit.deal(cx, arms, slots)?;
         let mut seen = vec![false; arms.len()];
         let fresh = |arm: &usize| seen.get_mut(*arm).is_some_and(|s| !std::mem::replace(s, true));
         let shaped = deal.picks.len() == slots && deal.chances.len() == slots * arms.len();
         if !deal.picks.iter().all(fresh) || !shaped {
             let why = "did not deal every slot to an arm of its own";
-            return Err(Error::invalid(format!("bandit {}", self.bandit.name()), why));
+            return Err(Error::invalid(format!("bandit {}", bandit.name()), why));
         }
         Ok(deal)
     }
@@ -195,7 +202,8 @@ impl std::fmt::Debug for Explore {
 
 impl Select for Explore {
     fn name(&self) -> String {
-        let (by, bandit) = (self.by.name(), self.bandit.name());
+        let bandit = self.bandit.as_ref().map_or(IN_ORDER.to_owned(), |bandit| bandit.name());
+        let by = self.by.name();
         format!("Explore({}, {}, {bandit}, {by})", self.arms.name(), self.places)
     }
 
@@ -209,17 +217,15 @@ impl Select for Explore {
         // Those above the quota's places stay where they are.
         let above = limit.saturating_sub(self.places).min(usual.len());
         let stay: Vec<usize> = usual[..above].iter().map(|at| at.place).collect();
-        let mut places = self.arms.places(cx, ranked, &stay)?;
-        places.truncate(self.most);
-        let slots = self.places.min(places.len()).min(limit);
-        let slots = self.worth(ranked, &usual, (&places[..slots], limit));
+        let places = self.arms.places(cx, ranked, &stay)?;
+        let (places, slots) = self.field(ranked, &usual, places, limit);
         if slots == 0 || self.share == 0.0 {
             return Ok(usual);
         }
         let arms: Vec<Arm> = places.iter().map(|place| Arm::at(ranked, *place)).collect();
         let deal = self.deal(cx, &arms, slots)?;
-        // Either as many arms as places, and the others are those above; or all arms. So who the others
-        // are does not hang on the lots.
+        // Either all arms get a place; or no arm is among those above the places, who are the others then.
+        // So who the others are does not hang on the lots.
         let picked = |at: &&Chosen| !deal.picks.iter().any(|arm| places[*arm] == at.place);
         let others: Vec<Chosen> =
             usual.iter().filter(picked).take(limit - slots).copied().collect();
@@ -341,19 +347,6 @@ pub trait Bandit: Send + Sync {
     /// A different arm for each slot; there are at least as many arms. Lots are drawn from
     /// [`Request::lots`](crate::recommend::Request::lots), and from nothing else.
     fn deal(&self, cx: &Context<'_>, arms: &[Arm], slots: usize) -> Result<Deal>;
-}
-
-/// The first arms.
-struct InOrder;
-
-impl Bandit for InOrder {
-    fn name(&self) -> String {
-        "in order".into()
-    }
-
-    fn deal(&self, _: &Context<'_>, arms: &[Arm], slots: usize) -> Result<Deal> {
-        Ok(Deal::surely((0..slots).collect(), arms.len()))
-    }
 }
 
 /// The numbers of the arms, best value first; equal ones in the order of the arms.
