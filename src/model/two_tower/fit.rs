@@ -130,7 +130,7 @@ impl Learner for Fit<'_> {
         (loss, examples): (f64, u64),
         how: &mut Training<'_>,
     ) -> Result<Next> {
-        let judge = match how.validation.is_some() {
+        let judge = match how.judges() {
             true => Judged::new(self, theta),
             false => Judged::default(),
         };
