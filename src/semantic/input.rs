@@ -59,11 +59,35 @@ impl Input {
         };
         let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
         let scale = if self.normalize && norm > 0.0 { (1.0 / norm) as f32 } else { 1.0 };
+        // What is as short as the least numbers are has a scale that is too large for one.
+        let scaled = |x: f32| match scale.is_finite() {
+            true => x * scale,
+            false => (f64::from(x) / norm) as f32,
+        };
         let mean = self.mean.iter().copied().chain(std::iter::repeat(0.0));
         let number = |(x, mean): (&f32, f32)| {
             // Two finite numbers can be too far apart for one.
-            ((x * scale - mean) * self.weight).clamp(f32::MIN, f32::MAX)
+            ((scaled(*x) - mean) * self.weight).clamp(f32::MIN, f32::MAX)
         };
         out.extend(vector.iter().zip(mean).map(number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One over the length of a vector of the least numbers is too large for `f32`: 0 times it was NaN,
+    /// and one such item failed every fit.
+    #[test]
+    fn the_shortest_vectors_have_a_direction_too() {
+        for least in [1e-45f32, 1e-40, 2e-39, 1e-30] {
+            let mut out = Vec::new();
+            Input::new("text", 3).push(Some(&[0.0, least, -least]), &mut out);
+            let half = 0.5f32.sqrt();
+            for (x, want) in out.iter().zip([0.0, half, -half]) {
+                assert!((x - want).abs() < 1e-6, "{least}: {out:?}");
+            }
+        }
     }
 }

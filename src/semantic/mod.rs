@@ -26,7 +26,7 @@ pub(crate) mod ids;
 mod input;
 mod listed;
 mod residual;
-mod trie;
+pub(crate) mod trie;
 
 pub(crate) use alive::Alive;
 pub use codebook::Codebook;

@@ -4,7 +4,10 @@ use crate::{
     key::{Addr, Row, Seq},
     semantic::{SemanticId, alive::Alive, bits, ids::Ids},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// All semantic IDs of the items that a filter allows in a snapshot, as a tree: every node has an
 /// item below it that is there, alive and allowed.
@@ -40,6 +43,14 @@ pub struct Trie {
     pub(crate) segments: Vec<u64>,
     pub(crate) widths: Vec<usize>,
     pub(crate) parts: Vec<Branch>,
+    /// Which nodes are of it: see [`stamp`].
+    pub(crate) stamp: u64,
+}
+
+/// Another one for each trie that is made; a clone has that of the original.
+pub(crate) fn stamp() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The part of a trie that one part of the snapshot has.
@@ -51,6 +62,9 @@ pub(crate) struct Branch {
 
 /// A prefix that something is below: see [`Trie`].
 ///
+/// It is of the trie that said it, and of clones of that trie. Another trie has nothing below it, even one
+/// of the same snapshot: there, [`Trie::find`] looks up the prefix.
+///
 /// ```
 /// fn is_root(node: &bowerbird::semantic::Node) -> bool {
 ///     node.depth() == 0
@@ -58,6 +72,8 @@ pub(crate) struct Branch {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    /// That of its trie.
+    stamp: u64,
     depth: u8,
     /// In which parts it is, and as which node of its level there.
     at: Vec<(u32, u32)>,
@@ -96,11 +112,25 @@ impl Trie {
         self.len() == 0
     }
 
+    /// Whether a node is of this trie. In another, its places may be those of other prefixes, or of none.
+    pub(crate) fn owns(&self, node: &Node) -> bool {
+        self.stamp == node.stamp
+    }
+
+    /// Where a node is; nowhere if it is of another trie.
+    fn places<'n>(&self, node: &'n Node) -> &'n [(u32, u32)] {
+        if self.owns(node) { &node.at } else { &[] }
+    }
+
+    fn node(&self, depth: u8, at: Vec<(u32, u32)>) -> Node {
+        Node { stamp: self.stamp, depth, at }
+    }
+
     /// The node of the empty prefix. It is there even if nothing is below it.
     pub fn root(&self) -> Node {
         let has = |part: &Branch| part.alive.len(&part.ids) > 0;
         let with = (0u32..).zip(&self.parts).filter(|(_, part)| has(part));
-        Node { depth: 0, at: with.map(|(at, _)| (at, 0)).collect() }
+        self.node(0, with.map(|(at, _)| (at, 0)).collect())
     }
 
     /// The node of a prefix; `None` if nothing is below it.
@@ -112,19 +142,19 @@ impl Trie {
     pub fn child(&self, node: &Node, code: u16) -> Option<Node> {
         let depth = node.depth();
         let mut at = Vec::with_capacity(node.at.len());
-        for (place, index) in &node.at {
+        for (place, index) in self.places(node) {
             let part = &self.parts[*place as usize];
             let child = part.ids.child(depth, *index, code);
             at.extend(child.filter(|c| part.has(depth + 1, *c)).map(|c| (*place, c)));
         }
-        (!at.is_empty()).then_some(Node { depth: node.depth + 1, at })
+        (!at.is_empty()).then(|| self.node(node.depth + 1, at))
     }
 
     /// The children of a node, ascending by code.
     pub fn children(&self, node: &Node) -> Vec<(u16, Node)> {
         let depth = node.depth();
         let mut found: Vec<(u16, u32, u32)> = Vec::new();
-        for (place, index) in &node.at {
+        for (place, index) in self.places(node) {
             let part = &self.parts[*place as usize];
             part.each_child(depth, *index, |code, child| found.push((code, *place, child)));
         }
@@ -133,7 +163,7 @@ impl Trie {
         }
         let same = |pair: &[(u16, u32, u32)]| {
             let at = pair.iter().map(|(_, place, child)| (*place, *child)).collect();
-            (pair[0].0, Node { depth: node.depth + 1, at })
+            (pair[0].0, self.node(node.depth + 1, at))
         };
         found.chunk_by(|a, b| a.0 == b.0).map(same).collect()
     }
@@ -143,7 +173,7 @@ impl Trie {
     /// are left out.
     pub fn mask(&self, node: &Node, words: &mut [u64]) {
         words.fill(0);
-        for (place, index) in &node.at {
+        for (place, index) in self.places(node) {
             self.parts[*place as usize].mask(node.depth(), *index, words);
         }
     }
@@ -151,7 +181,7 @@ impl Trie {
     /// Where the items below a node live: part by part, in each by ID and then by row.
     pub fn items(&self, node: &Node) -> impl Iterator<Item = Addr> + '_ {
         let depth = node.depth();
-        node.at.clone().into_iter().flat_map(move |(place, index)| {
+        self.places(node).to_vec().into_iter().flat_map(move |(place, index)| {
             let part = &self.parts[place as usize];
             let ranks = part.alive.iter(part.ids.ranks(depth, index));
             ranks.map(move |rank| Addr { part: place, row: Row(part.ids.row(rank)) })
@@ -164,7 +194,7 @@ impl Trie {
             let part = &self.parts[*place as usize];
             u64::from(part.alive.count(part.ids.ranks(node.depth(), *index)))
         };
-        node.at.iter().map(one).sum()
+        self.places(node).iter().map(one).sum()
     }
 
     /// The semantic ID of an item; `None` if it has none, or is not of the snapshot.

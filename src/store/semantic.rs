@@ -23,7 +23,7 @@ use crate::{
     progress::Progress,
     schema::{Schema, Space},
     segment::Segment,
-    semantic::{Alive, Branch, Codebook, SemanticId, Trie, assign, ids::Ids},
+    semantic::{Alive, Branch, Codebook, SemanticId, Trie, assign, ids::Ids, trie},
     store::{
         Store,
         artifacts::entry,
@@ -34,7 +34,11 @@ use crate::{
     },
 };
 use roaring::RoaringBitmap;
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 /// Rows encoded as one piece of work.
 const PIECE: u32 = 4096;
@@ -67,6 +71,8 @@ impl<'a> Book<'a> {
         if let Some(kept) = part.ids.find(&self.recipe) {
             return Ok(kept);
         }
+        #[cfg(test)]
+        tests::MADE.set(tests::MADE.get() + 1);
         let widths = self.codebook.widths();
         let ids = match self.file(part)? {
             Some(sections) => Ids::load(sections, part.segment.rows(), &widths)?,
@@ -100,7 +106,7 @@ impl<'a> Book<'a> {
                 assign::assign(segment, (&self.codebook, &self.spaces), some[at].clone())
             };
             all.extend(spread(some.len(), threads, one)?.into_iter().flatten());
-            progress.advance(0)?;
+            progress.check()?;
         }
         Ok(all)
     }
@@ -180,9 +186,11 @@ impl Store {
             return;
         }
         let snapshot = self.snapshot();
+        // What was there before has its IDs, or no room for them: that is no work of this commit.
+        let old: BTreeSet<u64> = snapshot.segments().into_iter().collect();
         for entry in next.artifacts.iter().filter(active) {
             let Ok(book) = Book::open(&snapshot, &next.schema, entry) else { continue };
-            for part in next.heap_parts() {
+            for part in next.heap_parts().filter(|part| !old.contains(&part.segment.uid)) {
                 let _ = book.ids(part, 1, &mut Progress::silent());
             }
         }
@@ -299,13 +307,34 @@ impl Snapshot {
     pub fn semantic_ids(&self, codebook: &str, addrs: &[Addr]) -> Result<Vec<Option<SemanticId>>> {
         let entry = self.active_codebook(codebook)?;
         let book = Book::open(self, &self.version.schema, entry)?;
-        let id = |addr: &Addr| {
+        // Part by part: where memory is full, the IDs of a part are made for this call, and one part is
+        // held at a time.
+        let mut order: Vec<usize> = (0..addrs.len()).collect();
+        order.sort_by_key(|at| addrs[*at].part);
+        let mut found = vec![None; addrs.len()];
+        for some in order.chunk_by(|a, b| addrs[*a].part == addrs[*b].part) {
             // Refuses an address that is not of this snapshot.
-            self.segment(*addr)?;
-            let part = &self.version.parts[addr.part as usize];
-            Ok(book.ids(part, 1, &mut Progress::silent())?.id(addr.row.0))
-        };
-        addrs.iter().map(id).collect()
+            some.iter().try_for_each(|at| self.segment(addrs[*at]).map(drop))?;
+            let part = &self.version.parts[addrs[some[0]].part as usize];
+            let ids = book.ids(part, 1, &mut Progress::silent())?;
+            some.iter().for_each(|at| found[*at] = ids.id(addrs[*at].row.0));
+        }
+        Ok(found)
+    }
+
+    /// Whether the item at an address has a vector in a space. Reads none.
+    pub(crate) fn has_vector(&self, addr: Addr, space: &str) -> Result<bool> {
+        let space = self.version.schema.find_space(space)?;
+        match self.segment(addr)?.space(space)? {
+            Some(stored) => Ok(stored.position(addr.row.0)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the item at an address of one of its parts is there and was not deleted.
+    pub(crate) fn is_alive(&self, addr: Addr) -> bool {
+        let part = self.version.parts.get(addr.part as usize);
+        part.is_some_and(|part| !part.dead.rows.contains(addr.row.0))
     }
 
     /// The segments of its parts, in order.
@@ -333,6 +362,71 @@ impl Snapshot {
         }
         let (codebook, version) = (entry.name.clone(), entry.version);
         let (seq, widths, segments) = (self.seq(), book.codebook.widths(), self.segments());
-        Ok(Trie { codebook, version, seq, segments, widths, parts })
+        let stamp = trie::stamp();
+        Ok(Trie { codebook, version, seq, segments, widths, parts, stamp })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        artifact::Provenance,
+        io::Memory,
+        item::Item,
+        key::Row,
+        options::Maintenance,
+        schema::Metric,
+        semantic::{Input, Level},
+    };
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How often the IDs of a part were not kept.
+        pub(super) static MADE: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn write(store: &Store, keys: Range<u64>) {
+        let schema = store.current().schema.clone();
+        let item = |key: u64| Item::new(key).vector("v", [key as f32]);
+        let ops = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
+        store.commit(ops).unwrap();
+    }
+
+    fn made<T>(run: impl FnOnce() -> T) -> (T, usize) {
+        let before = MADE.get();
+        let answer = run();
+        (answer, MADE.get() - before)
+    }
+
+    /// Goal: where there is no memory to keep IDs, a question makes those of a part once, however many
+    /// items it asks for, and a commit makes those of what it has written and no others.
+    #[test]
+    fn what_is_not_kept_is_made_once_for_a_question() {
+        let schema = Schema::new().space("v", 1, Metric::L2);
+        let options = Options::default().maintenance(Maintenance::Manual);
+        let store = Store::create(Arc::new(Memory::new()), schema, options).unwrap();
+        let input = Input { normalize: false, ..Input::new("v", 1) };
+        let levels = vec![Level::new(1, (0..8).map(|x| x as f32 * 10.0).collect())];
+        let book = Codebook::new(vec![input], levels).unwrap();
+        store.publish("sid", &book, Provenance::default()).unwrap();
+        store.activate(&[("sid", 1)]).unwrap();
+        write(&store, 0..40);
+        store.flush(&mut Progress::silent()).unwrap();
+        write(&store, 40..70);
+        let snapshot = store.snapshot();
+        let parts = snapshot.version.parts.len();
+        let all: Vec<Addr> = snapshot.addrs(&Where::all()).unwrap();
+        // From part to part and back.
+        let mixed: Vec<Addr> = (0..70).map(|at| all[at * 31 % 70]).collect();
+        let wanted = snapshot.semantic_ids("sid", &mixed).unwrap();
+        store.held.must_hold(u64::MAX);
+        let (again, times) = made(|| snapshot.semantic_ids("sid", &mixed).unwrap());
+        assert_eq!((again, times), (wanted, parts));
+        let nobody = Addr { part: 9, row: Row(0) };
+        assert!(snapshot.semantic_ids("sid", &[mixed[0], nobody]).is_err());
+        // All its parts are old.
+        assert_eq!(made(|| store.assign_fresh(&store.current())).1, 0);
+        assert_eq!(made(|| write(&store, 70..75)).1, 1);
     }
 }

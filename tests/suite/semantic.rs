@@ -433,6 +433,88 @@ fn decoding_under_writes_finds_nothing_that_is_not_allowed() {
     });
 }
 
+/// A decoder that holds all but the first code of each level to be impossible.
+#[derive(Debug)]
+struct Certain;
+
+impl NextCode for Certain {
+    fn widths(&self) -> &[usize] {
+        &[2, 2]
+    }
+
+    fn begin(&self, _: &[SemanticId]) -> Result<Box<dyn Decoding + '_>> {
+        Ok(Box::new(Certain))
+    }
+}
+
+impl Decoding for Certain {
+    fn step(&mut self, _: &[u32], _: &[u16], log_probs: &mut [f32]) -> Result<()> {
+        for (at, place) in log_probs.iter_mut().enumerate() {
+            *place = if at % 2 == 0 { -1.0 } else { f32::NEG_INFINITY };
+        }
+        Ok(())
+    }
+}
+
+/// Goal: what a decoder holds to be impossible is not found. It was, with a hint of 0, before all that
+/// is likely.
+#[test]
+fn impossible_items_are_not_found() {
+    let db = Db::in_memory(schema()).unwrap();
+    for key in 1..5u64 {
+        db.batch().put(Item::new(key)).commit().unwrap();
+    }
+    let book = listed(&[(1, [0, 1]), (2, [0, 0]), (3, [1, 0]), (4, [1, 1])]);
+    db.publish("sid", &book, Provenance::default()).unwrap();
+    db.activate("sid", 1).unwrap();
+    let generate = Generate::with("sid", Arc::new(Certain), 10);
+    let recommender =
+        Recommender::new().retrieve(generate).score(recommend::Hint::of("Generate(sid)"));
+    let request = Request::new(10, Timestamp(10));
+    assert_eq!(keys(&recommender, &db.snapshot(), &request), [2]);
+    let trie = db.snapshot().trie("sid", &Where::all()).unwrap();
+    assert_eq!(beam_search(&trie, &Certain, &[], 10).unwrap().len(), 4);
+}
+
+/// Goal: a fit that looks at few items holds the vectors of few.
+#[test]
+fn a_fit_holds_what_it_looks_at() {
+    let db = Db::in_memory(Schema::new().space("text", 256, Metric::Dot)).unwrap();
+    let (mut numbers, mut batch) = (Numbers(3), db.batch());
+    for key in 0..4_000u64 {
+        let vector: Vec<f32> = (0..256).map(|_| numbers.unit() - 0.5).collect();
+        batch.put(Item::new(key).vector("text", vector));
+    }
+    batch.commit().unwrap();
+    let (snapshot, all) = (db.snapshot(), 4_000 * 256 * 4);
+    let fit = Fit { levels: vec![4], items: 100, iterations: 2, ..Fit::of(["text"]) };
+    let (made, peak) =
+        crate::memory_limits::peak_of(|| fit.fit(&snapshot, &mut model::Training::new(1)));
+    made.unwrap();
+    assert!(peak < all / 2, "{peak} of {all} bytes");
+}
+
+/// Goal: the IDs of a part can be cancelled before all of them are there.
+#[test]
+fn assigning_one_part_can_be_cancelled() {
+    let db = in_memory().unwrap();
+    let (mut numbers, mut batch) = (Numbers(3), db.batch());
+    for key in 0..10_000 {
+        batch.put(item(&mut numbers, key));
+    }
+    batch.commit().unwrap();
+    db.publish("sid", &codebook(1), Provenance::default()).unwrap();
+    let (mut asked, mut last) = (0, 0);
+    let mut progress = Progress::to(|done, _| {
+        (asked, last) = (asked + 1, done);
+        asked < 2
+    });
+    let cancelled = db.assign("sid", 1, &mut progress);
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
+    drop(progress);
+    assert_eq!((asked, last), (2, 0));
+}
+
 /// Goal: similar by prefix, quotas and diversity look at the IDs and at nothing else.
 #[test]
 fn operators_over_prefixes() {

@@ -96,6 +96,11 @@ fn static_arrays_are_those_of_its_own_builder() {
     let none = db.snapshot().trie("sid", &Where::all()).unwrap();
     assert!(none.to_static(8, 1).is_err() && none.to_offsets().is_ok());
     assert_eq!(none.to_json(&db.snapshot()).unwrap().text(), "{}");
+    // One node above each level, or none: a level has an offset more than the level above has values.
+    let offsets = none.to_offsets().unwrap();
+    let numbers = |name: &str| offsets.array(name).unwrap().numbers().unwrap().to_vec();
+    assert_eq!((numbers("values.0"), numbers("offsets.0")), (vec![], vec![0, 0]));
+    assert_eq!((numbers("values.1"), numbers("offsets.1")), (vec![], vec![0]));
 }
 
 /// Goal: offsets and values, masks, JSON and deltas say the same tree, whole or under a filter.
@@ -173,6 +178,18 @@ fn every_export_says_the_same_ids() {
         trie.masks_below(&prefixes, 1, &mut again).unwrap();
         assert_eq!(again, [&masks[..], &[0, 0]].concat());
         assert!(trie.masks_below(&prefixes, 1, &mut masks).is_err());
+        // Of a clone, nodes are good; of another trie they are not, and nothing is below them.
+        trie.clone().masks(&beams, 1, &mut masks).unwrap();
+        let small = with(&ids[..2]).snapshot().trie("sid", &Where::all()).unwrap();
+        for other in [small, snapshot.trie("sid", &filter).unwrap()] {
+            let error = other.masks(&beams, 1, &mut masks).unwrap_err().to_string();
+            assert!(error.contains("another trie"), "{error}");
+            assert!(other.constrain(&beams, 7, &mut logits).is_err());
+            let (node, mut mask) = (beams.last().unwrap(), [9]);
+            other.mask(node, &mut mask);
+            assert_eq!((mask, other.count(node), other.items(node).count()), ([0], 0, 0));
+            assert!(other.child(node, 0).is_none() && other.children(node).is_empty());
+        }
         assert!(trie.masks(&beams, 2, &mut masks).is_err());
         assert!(trie.constrain(&beams, 8, &mut logits).is_err());
     }
@@ -210,6 +227,46 @@ fn ids_lead_back_to_items_and_deltas_to_newer_tries() {
     assert!(other.delta(&old).is_ok());
     let other = db.snapshot().trie_version("sid", 2, &Where::all()).unwrap();
     assert!(other.delta(&old).unwrap_err().to_string().contains("sid@2"));
+}
+
+/// Goal: a trie and a later snapshot of the same segments say what both have: a commit that only takes
+/// away leaves addresses as they are, and what it took away came back.
+#[test]
+fn what_was_taken_away_since_is_not_found() {
+    let ids = [id(&[0, 1]), id(&[0, 1]), id(&[0, 2]), id(&[3, 1])];
+    let keys = |keys: &[u64]| keys.iter().map(|key| Key::Id(*key)).collect::<Vec<_>>();
+    for erases in [false, true] {
+        let db = with(&ids);
+        let before = db.snapshot();
+        let old = before.trie("sid", &Where::all()).unwrap();
+        let mut batch = db.batch();
+        for key in [0u64, 2, 3] {
+            match erases {
+                true => batch.erase_item(key),
+                false => batch.delete(key),
+            };
+        }
+        batch.commit().unwrap();
+        let now = db.snapshot();
+        let Ok(found) = old.keys(&now, &id(&[0])) else {
+            panic!("a commit that only takes away leaves addresses as they are");
+        };
+        assert_eq!(found, keys(&[1]));
+        assert_eq!(old.resolve(&now, &ids).unwrap(), [keys(&[1]), keys(&[1]), vec![], vec![]]);
+        let json = old.to_json(&now).unwrap();
+        assert_eq!((json.text(), json.seq()), (r#"{"0,1":["1"]}"#, now.seq()));
+        for some in [0, 5] {
+            let shelves = old.browse(&now, &id(&[]), some).unwrap();
+            assert_eq!(shelves.len(), 1);
+            assert_eq!((shelves[0].prefix, shelves[0].count), (id(&[0]), 1));
+            assert_eq!(shelves[0].keys, if some > 0 { keys(&[1]) } else { vec![] });
+        }
+        // And the other way round: what the trie has no more is not found in an older snapshot.
+        let new = now.trie("sid", &Where::all()).unwrap();
+        assert_eq!(new.keys(&before, &id(&[0])).unwrap(), keys(&[1]));
+        assert_eq!(new.to_json(&before).unwrap(), json);
+        assert_eq!(old.keys(&before, &id(&[0])).unwrap(), keys(&[0, 1, 2]));
+    }
 }
 
 /// Goal: a refreshed codebook keeps its old names, and says how much has moved.

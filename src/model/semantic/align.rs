@@ -7,6 +7,7 @@ use crate::{
     semantic::{Codebook, Level, SemanticId},
     store::Snapshot,
 };
+use std::collections::HashMap;
 
 /// Renames the codes of a codebook so that most items keep most of their old codes.
 ///
@@ -72,15 +73,14 @@ fn names(
     (new, old): (usize, usize),
 ) -> Vec<usize> {
     // Names beyond the new codes cannot be given; codes beyond the old names get what is left.
-    let width = new;
-    let mut weights = vec![0i64; new * width];
+    let mut counts: HashMap<(usize, usize), i64> = HashMap::new();
     for (before, now) in items {
         let (from, to) = (usize::from(before.codes()[level]), usize::from(now.codes()[level]));
-        if from < width.min(old) {
-            weights[to * width + from] += 1;
+        if from < new.min(old) {
+            *counts.entry((to, from)).or_default() += 1;
         }
     }
-    assignment(&weights, new)
+    assignment(counts.into_iter(), new)
 }
 
 fn renamed(level: &Level, names: &[usize]) -> Level {

@@ -3,14 +3,20 @@
 /// More rows than this are assigned greedily: exactness costs the cube.
 const EXACT_MAX: usize = 2048;
 
-/// For each row of a square matrix of weights the column it gets, each column once, so that the sum of
-/// weights is as large as can be (Jonker and Volgenant 1987, by shortest augmenting paths); beyond
-/// 2,048 rows the largest weights first, which is at least half of the best.
-pub(super) fn assignment(weights: &[i64], size: usize) -> Vec<usize> {
-    match size <= EXACT_MAX {
-        true => exact(weights, size),
-        false => greedy(weights, size),
+/// For each row of a square matrix the column it gets, each column once, so that the sum of weights is
+/// as large as can be (Jonker and Volgenant 1987, by shortest augmenting paths); beyond 2,048 rows the
+/// largest weights first, which is at least half of the best. Weights are above 0, each place with the
+/// row and the column that it is of; the others are 0. So a large matrix costs what it has entries.
+pub(super) fn assignment(
+    weights: impl Iterator<Item = ((usize, usize), i64)>,
+    size: usize,
+) -> Vec<usize> {
+    if size > EXACT_MAX {
+        return greedy(weights, size);
     }
+    let mut all = vec![0i64; size * size];
+    weights.for_each(|((row, column), weight)| all[row * size + column] = weight);
+    exact(&all, size)
 }
 
 /// Row 0 and column 0 are nobody's: what is not assigned yet.
@@ -58,13 +64,11 @@ fn exact(weights: &[i64], size: usize) -> Vec<usize> {
     column_of
 }
 
-fn greedy(weights: &[i64], size: usize) -> Vec<usize> {
-    let some = weights.iter().enumerate().filter(|(_, weight)| **weight > 0);
-    let mut order: Vec<(i64, usize)> = some.map(|(at, weight)| (-weight, at)).collect();
+fn greedy(weights: impl Iterator<Item = ((usize, usize), i64)>, size: usize) -> Vec<usize> {
+    let mut order: Vec<_> = weights.map(|(place, weight)| (-weight, place)).collect();
     order.sort_unstable();
     let (mut column_of, mut taken) = (vec![usize::MAX; size], vec![false; size]);
-    for (_, at) in order {
-        let (row, column) = (at / size, at % size);
+    for (_, (row, column)) in order {
         if column_of[row] == usize::MAX && !taken[column] {
             (column_of[row], taken[column]) = (column, true);
         }
@@ -97,6 +101,15 @@ mod tests {
         most
     }
 
+    /// As many codes as a level can have: a matrix of all pairs took 34 GB.
+    #[test]
+    fn the_largest_level_costs_what_it_has_entries() {
+        let size = 65_536;
+        let entries = (0..size).map(|row| ((row, (row * 3 + 1) % size), 2));
+        let columns = assignment(entries.chain([((0, 0), 1)]), size);
+        assert!(columns.iter().enumerate().all(|(row, column)| *column == (row * 3 + 1) % size));
+    }
+
     proptest! {
         /// Goal: as much weight as the best of all permutations; greedy at least half of it.
         #[test]
@@ -105,7 +118,12 @@ mod tests {
                 .prop_flat_map(|n| (Just(n), prop::collection::vec(0i64..20, n * n)))
         ) {
             let most = best(&weights, size, 0, &mut vec![false; size]);
-            for (columns, share) in [(exact(&weights, size), 1), (greedy(&weights, size), 2)] {
+            let entries = || {
+                let all = weights.iter().enumerate().filter(|(_, weight)| **weight > 0);
+                all.map(|(at, weight)| ((at / size, at % size), *weight))
+            };
+            prop_assert_eq!(assignment(entries(), size), exact(&weights, size));
+            for (columns, share) in [(exact(&weights, size), 1), (greedy(entries(), size), 2)] {
                 let mut sorted = columns.clone();
                 sorted.sort_unstable();
                 prop_assert!(sorted.into_iter().eq(0..size));

@@ -49,7 +49,8 @@ impl Choice {
 /// At every level each beam is continued by every code that leads to an item of the trie, and the
 /// best `beams` of all are kept: what comes out always exists, is alive and allowed. With at least as
 /// many beams as there are prefixes of a length, the result is exact. Fewer than `beams` come out
-/// only where there are fewer IDs.
+/// only where there are fewer IDs: those that the decoder says are impossible, by minus infinity, come
+/// last.
 ///
 /// # Errors
 /// `Invalid` for 0 or more than a million beams, if the decoder has other levels than the trie or

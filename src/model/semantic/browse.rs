@@ -29,7 +29,8 @@ pub struct Shelf {
 impl Trie {
     /// The children of a prefix, most items first and equals by code, each with the keys of at most `some`
     /// of its items. They are taken at even steps through the items in the order of their IDs, so that a
-    /// person sees how different they are. None if nothing is below the prefix.
+    /// person sees how different they are. None if nothing is below the prefix. What was deleted or erased
+    /// between the trie and the snapshot does not count.
     ///
     /// Takes a step for each item below the prefix.
     ///
@@ -53,13 +54,21 @@ impl Trie {
     ) -> Result<Vec<Shelf>> {
         self.must_be_of(snapshot)?;
         let Some(node) = self.find(prefix) else { return Ok(Vec::new()) };
+        // Of one commit: all that the trie has is there.
+        let same = self.seq() == snapshot.seq();
         let mut shelves = Vec::new();
         for (code, child) in self.children(&node) {
-            let count = self.count(&child);
+            let count = match same {
+                true => self.count(&child),
+                false => self.items_in(snapshot, &child).count() as u64,
+            };
+            if count == 0 {
+                continue;
+            }
             let mut keys = Vec::new();
             if some > 0 {
                 let step = (count as usize).div_ceil(some).max(1);
-                for addr in self.items(&child).step_by(step) {
+                for addr in self.items_in(snapshot, &child).step_by(step) {
                     keys.push(snapshot.key(addr)?);
                 }
             }

@@ -34,25 +34,38 @@ impl Bucket {
         Bucket::Popular(kinds.into_iter().map(str::to_owned).collect())
     }
 
+    /// What puts the items of buckets in order, for one request.
+    pub(super) fn sorter<'a>(&'a self, cx: &'a Context<'a>) -> Sorter<'a> {
+        Sorter { bucket: self, cx, count: None }
+    }
+}
+
+/// An order for the buckets of one request: what it goes by is looked up once.
+pub(super) struct Sorter<'a> {
+    bucket: &'a Bucket,
+    cx: &'a Context<'a>,
+    /// How often an item was acted on, from the first bucket on that needs it.
+    count: Option<Box<dyn Fn(&Key) -> i64 + 'a>>,
+}
+
+impl Sorter<'_> {
     /// Puts the items of a bucket in order.
-    pub(super) fn sort(&self, cx: &Context<'_>, items: Vec<Addr>) -> Result<Vec<Addr>> {
+    pub(super) fn sort(&mut self, items: Vec<Addr>) -> Result<Vec<Addr>> {
         if items.len() < 2 {
             return Ok(items);
         }
+        let (snapshot, now) = (self.cx.snapshot, self.cx.request.now);
+        if let (Bucket::Popular(kinds), None) = (self.bucket, &self.count) {
+            let counts = Counting::new(snapshot, kinds, None)?.counts(snapshot, now)?;
+            self.count = Some(Box::new(move |key| counts.get(key, now) as i64));
+        }
         let mut keyed: Vec<(Reverse<i64>, Key, Addr)> = Vec::with_capacity(items.len());
-        let counts = match self {
-            Bucket::Popular(kinds) => {
-                let counting = Counting::new(cx.snapshot, kinds, None)?;
-                Some(counting.counts(cx.snapshot, cx.request.now)?)
-            }
-            _ => None,
-        };
         for addr in items {
-            let key = cx.snapshot.key(addr)?;
-            let rank = match (self, &counts) {
-                (_, Some(counts)) => counts.get(&key, cx.request.now) as i64,
-                (Bucket::Newest(attr), _) => match cx.snapshot.value(addr, attr)? {
-                    Some(Value::Time(at)) if at <= cx.request.now => at.0,
+            let key = snapshot.key(addr)?;
+            let rank = match (self.bucket, &self.count) {
+                (_, Some(count)) => count(&key),
+                (Bucket::Newest(attr), _) => match snapshot.value(addr, attr)? {
+                    Some(Value::Time(at)) if at <= now => at.0,
                     _ => i64::MIN,
                 },
                 _ => 0,

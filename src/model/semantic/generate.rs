@@ -15,7 +15,8 @@ use std::{fmt, sync::Arc};
 /// Decoding is held to the trie of what the request may return, so nothing is ever found that is not
 /// there, not alive or not allowed, whatever filters came before. Past items are read by the IDs they
 /// have now. Pushes items by the probability of their ID (the hint is its logarithm), items that share
-/// one by [`Bucket`].
+/// one by [`Bucket`]. Items that the decoder says are impossible (a logarithm of minus infinity) are not
+/// found, even if there are beams for them.
 ///
 /// ```
 /// use bowerbird::{model::semantic::*, recommend::*};
@@ -105,8 +106,13 @@ impl Retrieve for Generate {
         };
         let trie = allowed.trie(cx.snapshot, &self.codebook)?;
         let history = history(cx, &trie, &self.kinds)?;
+        let mut order = self.bucket.sorter(cx);
         for beam in beam_search_for(&trie, &*decoder, (cx.request.user, &history), self.beams)? {
-            let items = self.bucket.sort(cx, trie.items(&beam.node).collect())?;
+            // Said to be impossible, and kept only where beams were left over; so are all after it.
+            if beam.log_prob == f32::NEG_INFINITY {
+                break;
+            }
+            let items = order.sort(trie.items(&beam.node).collect())?;
             for addr in items {
                 if found.len() >= self.limit {
                     return Ok(());

@@ -32,6 +32,7 @@ pub trait Decoding {
     /// Beam `i` goes on from beam `parents[i]` of the step before by `codes[i]`, the code that was
     /// chosen there. The first step has one beam, which goes on from nothing: both lists are empty.
     /// Writes the natural logarithm of the probability of each code of the level, beam after beam,
-    /// `beams * widths[level]` numbers; minus infinity is a number here, NaN is an error.
+    /// `beams * widths[level]` numbers. Minus infinity is a number here, and means impossible:
+    /// [`Generate`](super::Generate) finds no item by it. NaN is an error.
     fn step(&mut self, parents: &[u32], codes: &[u16], log_probs: &mut [f32]) -> Result<()>;
 }

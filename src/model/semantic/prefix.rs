@@ -74,11 +74,11 @@ impl Retrieve for SimilarByPrefix {
                 ids
             }
         };
-        let levels = trie.widths().len();
+        let (levels, mut order) = (trie.widths().len(), self.bucket.sorter(cx));
         for depth in (self.depth..=levels).rev() {
             for id in &ids {
                 let Some(node) = trie.find(&id.prefix(depth)) else { continue };
-                for addr in self.bucket.sort(cx, trie.items(&node).collect())? {
+                for addr in order.sort(trie.items(&node).collect())? {
                     if found.len() >= self.limit {
                         return Ok(());
                     }

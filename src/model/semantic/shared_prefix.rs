@@ -40,9 +40,12 @@ impl Score for SharedPrefix {
         for key in keys {
             known.extend(cx.snapshot.find(key)?);
         }
-        let known: Vec<SemanticId> =
-            cx.snapshot.semantic_ids(&self.codebook, &known)?.into_iter().flatten().collect();
-        let ids = cx.snapshot.semantic_ids(&self.codebook, candidates.addrs())?;
+        // One question: what is known and what is asked for lie in the same parts.
+        let first = known.len();
+        known.extend_from_slice(candidates.addrs());
+        let mut known = cx.snapshot.semantic_ids(&self.codebook, &known)?;
+        let ids = known.split_off(first);
+        let known: Vec<SemanticId> = known.into_iter().flatten().collect();
         for (score, id) in scores.iter_mut().zip(ids) {
             let share = |id: SemanticId| {
                 let shared = known.iter().map(|other| other.shared(&id)).max().unwrap_or(0);

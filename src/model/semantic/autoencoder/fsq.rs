@@ -51,7 +51,8 @@ pub struct Fsq {
     pub values: Vec<Vec<usize>>,
     /// The networks.
     pub network: Autoencoder,
-    /// Most items that are looked at; drawn if there are more.
+    /// Most items that are looked at: of more with a vector, so many are drawn, and only their vectors are
+    /// read.
     pub items: usize,
 }
 
@@ -80,7 +81,8 @@ impl Fsq {
     pub fn fit(&self, snapshot: &Snapshot, how: &mut Training<'_>) -> Result<Autoencoded> {
         self.check()?;
         let spaces: Vec<&str> = self.inputs.iter().map(|(space, _)| space.as_str()).collect();
-        let read = points::read(snapshot, &spaces, &mut how.progress)?;
+        let most = (self.items, how.seed);
+        let read = points::read_some(snapshot, &spaces, most, &mut how.progress)?;
         let items: Vec<Given> = read.into_iter().map(|(_, given)| given).collect();
         self.fit_vectors(&items, how)
     }
@@ -96,9 +98,10 @@ impl Fsq {
     ) -> Result<Autoencoded> {
         self.check()?;
         how.begin(self.network.epochs)?;
-        let inputs = Fit { inputs: self.inputs.clone(), ..Fit::default() }.centre(items)?;
-        let (points, by) = scaled(&inputs, items)?;
-        let points = points.sample(self.items, &mut Dice::new(how.seed, 0));
+        let items: Vec<&Given> =
+            points::drawn(items.len(), self.items, how.seed).map(|at| &items[at]).collect();
+        let inputs = Fit { inputs: self.inputs.clone(), ..Fit::default() }.centre(&items)?;
+        let (points, by) = scaled(&inputs, &items)?;
         let grid = Grid(self.values.clone());
         let (there, back) = self.network.layers(points.dim, grid.dim());
         let network = Network { encoder: there, decoder: back, commitment: 0.0 };

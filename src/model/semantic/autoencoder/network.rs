@@ -150,7 +150,7 @@ impl Autoencoder {
 
 /// Points as networks read them: of mean square 1, so that learning is the same for content of any
 /// length; and what they were multiplied by.
-pub(super) fn scaled(inputs: &[Input], items: &[Given]) -> Result<(Points, f32)> {
+pub(super) fn scaled(inputs: &[Input], items: &[&Given]) -> Result<(Points, f32)> {
     let mut points = prepared(inputs, items)?;
     let square: f64 = points.rows.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
     let mean = square / points.rows.len().max(1) as f64;

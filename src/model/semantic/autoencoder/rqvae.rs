@@ -80,7 +80,8 @@ impl RqVae {
     /// As [`Fit::fit`]; `Invalid` for options out of range, or if training diverges.
     pub fn fit(&self, snapshot: &Snapshot, how: &mut Training<'_>) -> Result<Autoencoded> {
         self.check()?;
-        let read = points::read(snapshot, &self.fit.spaces(), &mut how.progress)?;
+        let most = (self.fit.items, how.seed);
+        let read = points::read_some(snapshot, &self.fit.spaces(), most, &mut how.progress)?;
         let items: Vec<Given> = read.into_iter().map(|(_, given)| given).collect();
         self.fit_vectors(&items, how)
     }
@@ -97,9 +98,10 @@ impl RqVae {
         self.check()?;
         let clusterings = self.fit.levels.len() * self.fit.iterations;
         how.begin(self.network.epochs + clusterings * (1 + usize::from(self.fit.balanced)))?;
-        let inputs = self.fit.centre(items)?;
-        let (points, by) = scaled(&inputs, items)?;
-        let points = points.sample(self.fit.items, &mut Dice::new(how.seed, 0));
+        let items: Vec<&Given> =
+            points::drawn(items.len(), self.fit.items, how.seed).map(|at| &items[at]).collect();
+        let inputs = self.fit.centre(&items)?;
+        let (points, by) = scaled(&inputs, &items)?;
         let (there, back) = self.network.layers(points.dim, self.dim);
         let network = Network { encoder: there, decoder: back, commitment: self.commitment };
         let mut dice = Dice::new(how.seed, 300);

@@ -94,7 +94,7 @@ pub(super) fn run(
         Dice::new(how.seed, 1_000 + epoch as u64).shuffle(&mut order);
         let mut loss = 0.0;
         for batch in order.chunks(options.batch) {
-            how.progress.advance(0)?;
+            how.progress.poll()?;
             let done = step as f32 / steps as f32;
             let rate = options.learning_rate * (1.0 - done);
             let least = if done < REVIVED { LEAST } else { 0.0 };

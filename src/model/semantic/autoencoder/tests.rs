@@ -360,3 +360,20 @@ fn bad_options_are_refused_and_training_can_be_cancelled() {
         assert!(matches!(short.fit_vectors(&all, &mut how), Err(Error::Cancelled)), "{most}");
     }
 }
+
+/// Goal: an epoch ends where it is cancelled. It never asked: it had nothing to report.
+#[test]
+fn an_epoch_can_be_cancelled_before_its_end() {
+    let items: Vec<_> = (0..40_000).map(|n| vec![Some(vec![n as f32, 1.0])]).collect();
+    let network = Autoencoder { hidden: vec![16], epochs: 1, batch: 2, ..Autoencoder::default() };
+    let fsq = Fsq { network, ..Fsq::of(["x"]) };
+    let (begun, mut last) = (std::time::Instant::now(), 0);
+    let progress = crate::Progress::to(|done, _| {
+        last = done;
+        begun.elapsed() < std::time::Duration::from_millis(50)
+    });
+    let mut how = Training::new(1).progress(progress);
+    assert!(matches!(fsq.fit_vectors(&items, &mut how), Err(crate::Error::Cancelled)));
+    drop(how);
+    assert_eq!(last, 0);
+}

@@ -2,8 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    key::Key,
-    semantic::{SemanticId, Trie},
+    key::{Addr, Key},
+    semantic::{Node, SemanticId, Trie},
     store::Snapshot,
 };
 
@@ -44,7 +44,8 @@ impl Trie {
     }
 
     /// The keys of the items that have an ID, or whose ID begins with it, ascending; none if there is
-    /// no such item any more, or none that the trie allows.
+    /// no such item any more, or none that the trie allows. What was deleted or erased between the trie
+    /// and the snapshot is not among them.
     ///
     /// # Errors
     /// As [`Snapshot::key`]; `Invalid` if the trie is not of the snapshot.
@@ -58,9 +59,22 @@ impl Trie {
     pub fn keys(&self, snapshot: &Snapshot, prefix: &SemanticId) -> Result<Vec<Key>> {
         self.must_be_of(snapshot)?;
         let Some(node) = self.find(prefix) else { return Ok(Vec::new()) };
-        let mut keys = self.items(&node).map(|a| snapshot.key(a)).collect::<Result<Vec<Key>>>()?;
+        let mut keys = self
+            .items_in(snapshot, &node)
+            .map(|a| snapshot.key(a))
+            .collect::<Result<Vec<Key>>>()?;
         keys.sort();
         Ok(keys)
+    }
+
+    /// The items below a node that the snapshot still has: a commit that only deletes leaves addresses
+    /// as they are.
+    pub(in crate::model::semantic) fn items_in<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        node: &Node,
+    ) -> impl Iterator<Item = Addr> + 'a {
+        self.items(node).filter(|addr| snapshot.is_alive(*addr))
     }
 
     /// Refuses another snapshot: an address there is another item.

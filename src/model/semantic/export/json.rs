@@ -31,7 +31,8 @@ impl Catalogue {
         (&self.codebook, self.version)
     }
 
-    /// The commit of the snapshot that it was made of.
+    /// The commit as of which the items are there: that of the snapshot that it was made of, or of the
+    /// trie if that is later.
     pub fn seq(&self) -> Seq {
         self.seq
     }
@@ -59,24 +60,32 @@ impl Trie {
     /// {"12,7,3":["4","9"],"12,8,0":["2"]}
     /// ```
     ///
+    /// What was deleted or erased between the trie and the snapshot is left out, and so are IDs that no item
+    /// has any more.
+    ///
     /// FlashRec looks at the names only. It takes each of them for an ID, so codebook, version and commit
     /// have no place in the text: they are beside it, and a file should be named by them.
     ///
     /// # Errors
     /// As [`Snapshot::key`]; `Invalid` if the trie is not of the snapshot.
     pub fn to_json(&self, snapshot: &Snapshot) -> Result<Catalogue> {
+        self.must_be_of(snapshot)?;
         let mut text = String::from("{");
-        for (at, id) in self.ids().into_iter().enumerate() {
+        for id in self.ids() {
             let codes: Vec<String> = id.codes().iter().map(u16::to_string).collect();
             let keys = self.keys(snapshot, &id)?;
+            if keys.is_empty() {
+                continue;
+            }
             let names: Vec<String> = keys.iter().map(Key::to_string).collect();
             let names = serde_json::to_string(&names)
                 .map_err(|why| Error::invalid("keys of items", why.to_string()))?;
-            let comma = if at > 0 { "," } else { "" };
+            let comma = if text.len() > 1 { "," } else { "" };
             let _ = write!(text, "{comma}\"{}\":{names}", codes.join(","));
         }
         text.push('}');
         let (codebook, version) = self.codebook();
-        Ok(Catalogue { codebook: codebook.into(), version, seq: self.seq(), text })
+        let seq = self.seq().max(snapshot.seq());
+        Ok(Catalogue { codebook: codebook.into(), version, seq, text })
     }
 }

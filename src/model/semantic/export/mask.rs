@@ -11,7 +11,7 @@ impl Trie {
     /// down by [`Trie::child`].
     ///
     /// # Errors
-    /// `Invalid` if there is not room for exactly one mask for each node.
+    /// `Invalid` if there is not room for exactly one mask for each node, or for a node of another trie.
     ///
     /// ```
     /// use bowerbird::{Result, semantic::*};
@@ -24,6 +24,7 @@ impl Trie {
     /// ```
     pub fn masks(&self, beams: &[Node], words_per_beam: usize, masks: &mut [u64]) -> Result<()> {
         fits(beams.len(), words_per_beam, masks.len())?;
+        self.must_own(beams)?;
         if words_per_beam > 0 {
             beams
                 .iter()
@@ -65,7 +66,7 @@ impl Trie {
     /// each node.
     ///
     /// # Errors
-    /// `Invalid` if there are not exactly `width` logits for each node.
+    /// `Invalid` if there are not exactly `width` logits for each node, or for a node of another trie.
     ///
     /// ```
     /// use bowerbird::{Result, semantic::*};
@@ -75,6 +76,7 @@ impl Trie {
     /// ```
     pub fn constrain(&self, beams: &[Node], width: usize, logits: &mut [f32]) -> Result<()> {
         fits(beams.len(), width, logits.len())?;
+        self.must_own(beams)?;
         let mut mask = vec![0u64; width.div_ceil(64)];
         for (node, logits) in beams.iter().zip(logits.chunks_exact_mut(width.max(1))) {
             self.mask(node, &mut mask);
@@ -86,6 +88,17 @@ impl Trie {
             }
         }
         Ok(())
+    }
+
+    fn must_own(&self, beams: &[Node]) -> Result<()> {
+        match beams.iter().position(|node| !self.owns(node)) {
+            None => Ok(()),
+            Some(at) => {
+                let why = "is of another trie. Look its prefix up in this one by `find`, or use \
+                           `masks_below`";
+                Err(Error::invalid(format!("node {at} of the beams"), why))
+            }
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl Trie {
                 before = Some(id);
             }
             offsets.push(number(values.len())?);
-            if offsets.len() == 1 {
+            // The root is there even if nothing is below it.
+            if ids.is_empty() && level == 0 {
                 offsets.push(0);
             }
             arrays.push(Array::i32s("values", &[values.len()], &values).of_level(level));

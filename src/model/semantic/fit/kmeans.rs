@@ -1,7 +1,7 @@
 //! k-means: Lloyd's iterations, and moving centroids that save little; the same for any number of
 //! threads.
 
-use super::points::Points;
+use super::{balance::Balance, points::Points};
 use crate::{
     error::Result,
     model::train::{
@@ -12,8 +12,11 @@ use crate::{
     progress::Progress,
 };
 
-/// Rows done as one piece of work; sums are added piece by piece, so threads do not change them.
-const PIECE: usize = 1024;
+/// Rows done as one piece of work; sums are added piece by piece, so threads do not change them. Of very
+/// many codes fewer rows, so that their products stay small.
+pub(super) fn piece(codes: usize) -> usize {
+    ((1 << 22) / codes.max(1)).clamp(64, 1024)
+}
 
 /// Centroids, what each costs, and the code of each point.
 #[derive(Debug)]
@@ -40,32 +43,53 @@ pub(super) fn cluster(
     dice: &mut Dice,
     progress: &mut Progress<'_>,
 ) -> Result<Clusters> {
+    if wanted.balanced {
+        return balanced(points, wanted, dice, progress);
+    }
     let mut centroids = start(points, wanted.codes, dice);
-    let (mut prices, mut codes) = (vec![0f32; wanted.codes], Vec::new());
+    let (prices, mut codes) = (vec![0f32; wanted.codes], Vec::new());
     for round in 0..wanted.iterations {
         progress.advance(1)?;
-        if wanted.balanced {
-            super::balance::raise(points, &centroids, &mut prices, wanted.threads, round)?;
-        }
         let next = assign(points, &centroids, &prices, wanted.threads)?;
         let settled = next.codes == codes;
         centroids = means(points, &next.codes, &centroids, wanted.threads)?;
         let moves = round % 3 == 2 && round + REST < wanted.iterations;
         let most = if moves { wanted.codes.div_ceil(10) } else { 0 };
-        let moved = !wanted.balanced && relocate(points, &next, most, &mut centroids, dice);
+        let moved = relocate(points, &next, most, &mut centroids, dice);
         codes = next.codes;
         if settled && !moved {
             break;
         }
     }
-    if wanted.balanced {
-        super::balance::raise(points, &centroids, &mut prices, wanted.threads, wanted.iterations)?;
-    }
     let codes = assign(points, &centroids, &prices, wanted.threads)?.codes;
     Ok(Clusters { centroids, prices, codes })
 }
 
-/// Iterations at the end in which no centroid is moved.
+/// The same with prices. All rounds are run: what has settled in one is moved by the prices of the next.
+fn balanced(
+    points: &Points,
+    wanted: Wanted,
+    dice: &mut Dice,
+    progress: &mut Progress<'_>,
+) -> Result<Clusters> {
+    let (rounds, threads) = (wanted.iterations, wanted.threads);
+    let mut centroids = start(points, wanted.codes, dice);
+    let mut balance = Balance::new(points, wanted.codes, threads);
+    for round in 0..rounds {
+        progress.advance(1)?;
+        let prices = balance.raise(points, &centroids, (round, rounds), progress)?;
+        let codes = assign(points, &centroids, &prices, threads)?.codes;
+        centroids = means(points, &codes, &centroids, threads)?;
+        if round + REST / 2 < rounds {
+            balance.refill(points, &codes, &mut centroids, dice);
+        }
+    }
+    let prices = balance.raise(points, &centroids, (rounds, rounds), progress)?;
+    let codes = assign(points, &centroids, &prices, threads)?.codes;
+    Ok(Clusters { centroids, prices, codes })
+}
+
+/// Iterations at the end in which no centroid is moved; half as many if balanced.
 const REST: usize = 8;
 /// A code is moved if it saves less than this share of the error of the code that it is to help:
 /// about what two centroids save where there was one.
@@ -121,7 +145,7 @@ struct Given {
 
 fn assign(points: &Points, centroids: &[f32], prices: &[f32], threads: usize) -> Result<Given> {
     let halves = halves(centroids, points.dim, prices);
-    let pieces: Vec<&[f32]> = points.rows.chunks(PIECE * points.dim).collect();
+    let pieces: Vec<&[f32]> = points.rows.chunks(piece(halves.len()) * points.dim).collect();
     let done = share(pieces, threads, |_, rows| {
         let dots = products(rows, centroids, points.dim);
         let mut given = Given::default();

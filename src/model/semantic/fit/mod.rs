@@ -5,8 +5,10 @@
 //! | `points` | the vectors of items, prepared as the codebook will read them |
 //! | `kmeans` | one level: Lloyd, and moving what saves little; the same for any number of threads |
 //! | `balance` | prices that make all codes of a level equally used |
+//! | `copies` | points that are the same, and how much they count there |
 
 mod balance;
+mod copies;
 pub(super) mod kmeans;
 pub(crate) mod points;
 
@@ -21,6 +23,7 @@ use crate::{
 };
 use kmeans::{Wanted, cluster};
 use points::{Given, Points, centred, prepared};
+use std::borrow::Borrow;
 
 /// How to make a [`Codebook`] from the vectors of items: residual k-means over one space or several.
 ///
@@ -31,7 +34,9 @@ use points::{Given, Points, centred, prepared};
 ///
 /// *Balanced* codebooks use all codes of a level about equally: fewer items share an ID, and a
 /// decoder's steps say more. Each code has a price that is added to its distance, the dual of the
-/// balanced assignment.
+/// balanced assignment. What is the same cannot be told apart: items with equal vectors have one ID,
+/// however many they are, and where these are more than the share of a code, the other items are
+/// shared out among the other codes.
 ///
 /// ```
 /// use bowerbird::{*, model::{Training, semantic::Fit}};
@@ -54,11 +59,12 @@ pub struct Fit {
     pub inputs: Vec<(String, f32)>,
     /// How many codes each level has, coarse to fine: 1 to 8 levels of 1 to 65,536.
     pub levels: Vec<usize>,
-    /// Whether codes are used about equally.
+    /// Whether codes are used about equally, as far as items differ.
     pub balanced: bool,
     /// Most iterations of k-means on each level.
     pub iterations: usize,
-    /// Most items that are looked at; drawn if there are more.
+    /// Most items that are looked at: of more with a vector, so many are drawn, and only their vectors are
+    /// read. This bounds what is held in memory: `items` times the numbers of all inputs, a few times over.
     pub items: usize,
 }
 
@@ -88,7 +94,8 @@ impl Fit {
     /// space; `Cancelled`.
     pub fn fit(&self, snapshot: &Snapshot, how: &mut Training<'_>) -> Result<Codebook> {
         self.check()?;
-        let read = points::read(snapshot, &self.spaces(), &mut how.progress)?;
+        let most = (self.items, how.seed);
+        let read = points::read_some(snapshot, &self.spaces(), most, &mut how.progress)?;
         let items: Vec<Given> = read.into_iter().map(|(_, given)| given).collect();
         self.fit_vectors(&items, how)
     }
@@ -105,8 +112,10 @@ impl Fit {
     ) -> Result<Codebook> {
         self.check()?;
         how.progress.begin((self.levels.len() * self.iterations) as u64)?;
-        let inputs = self.centre(items)?;
-        let levels = self.quantize(prepared(&inputs, items)?, how)?;
+        let items: Vec<&Given> =
+            points::drawn(items.len(), self.items, how.seed).map(|at| &items[at]).collect();
+        let inputs = self.centre(&items)?;
+        let levels = self.quantize(prepared(&inputs, &items)?, how)?;
         Codebook::new(inputs, levels)
     }
 
@@ -144,10 +153,11 @@ impl Fit {
     }
 
     /// The inputs, centred on these items.
-    pub(super) fn centre(&self, items: &[Given]) -> Result<Vec<Input>> {
+    pub(super) fn centre(&self, items: &[impl Borrow<Given>]) -> Result<Vec<Input>> {
+        let given = || items.iter().map(|given| -> &Given { given.borrow() });
         let mut dims = Vec::with_capacity(self.inputs.len());
         for (at, (space, _)) in self.inputs.iter().enumerate() {
-            let vectors = items.iter().filter_map(|given| given.get(at)?.as_ref());
+            let vectors = given().filter_map(|given| given.get(at)?.as_ref());
             match vectors.map(Vec::len).next() {
                 Some(dim) => dims.push(dim),
                 None => {
@@ -156,7 +166,7 @@ impl Fit {
                 }
             }
         }
-        if let Some(given) = items.iter().find(|given| given.len() != self.inputs.len()) {
+        if let Some(given) = given().find(|given| given.len() != self.inputs.len()) {
             let why = format!("has {} vectors for {} inputs", given.len(), self.inputs.len());
             return Err(Error::invalid("item of Fit", why));
         }
@@ -165,7 +175,7 @@ impl Fit {
 
     /// Clusters what each level leaves.
     pub(super) fn quantize(&self, points: Points, how: &mut Training<'_>) -> Result<Vec<Level>> {
-        let mut points = points.sample(self.items, &mut Dice::new(how.seed, 0));
+        let mut points = points.sample(self.items, how.seed);
         let mut levels = Vec::with_capacity(self.levels.len());
         for (number, codes) in (1u64..).zip(&self.levels) {
             let wanted = Wanted {

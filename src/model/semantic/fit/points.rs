@@ -9,6 +9,7 @@ use crate::{
     semantic::{Codebook, Input, Level},
     store::Snapshot,
 };
+use std::borrow::Borrow;
 
 /// Rows of `dim` numbers.
 #[derive(Clone, Debug)]
@@ -26,18 +27,25 @@ impl Points {
         &self.rows[at * self.dim..][..self.dim]
     }
 
-    /// At most `most` of them, in their order, drawn without repeats.
-    pub(crate) fn sample(self, most: usize, dice: &mut Dice) -> Points {
+    /// At most so many of them, as [`drawn`] draws them.
+    pub(crate) fn sample(self, most: usize, seed: u64) -> Points {
         if self.len() <= most {
             return self;
         }
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        dice.shuffle(&mut order);
-        order.truncate(most);
-        order.sort_unstable();
-        let rows = order.iter().flat_map(|at| self.row(*at).to_vec()).collect();
+        let rows = drawn(self.len(), most, seed).flat_map(|at| self.row(at).to_vec()).collect();
         Points { dim: self.dim, rows }
     }
+}
+
+/// At most `most` places of so many, ascending, drawn without repeats.
+pub(crate) fn drawn(all: usize, most: usize, seed: u64) -> impl Iterator<Item = usize> {
+    let mut order: Vec<usize> = (0..all).collect();
+    if all > most {
+        Dice::new(seed, 0).shuffle(&mut order);
+        order.truncate(most);
+        order.sort_unstable();
+    }
+    order.into_iter()
 }
 
 /// The vectors of one item, one for each input.
@@ -49,20 +57,41 @@ pub(crate) fn read(
     spaces: &[&str],
     progress: &mut Progress<'_>,
 ) -> Result<Vec<(Key, Given)>> {
-    let (keys, mut all) = (snapshot.keys(&Where::all(), usize::MAX)?, Vec::new());
-    for (at, key) in keys.into_iter().enumerate() {
-        if at.is_multiple_of(4096) {
-            progress.advance(0)?;
-        }
+    read_some(snapshot, spaces, (usize::MAX, 0), progress)
+}
+
+/// The same of at most `most` of them, as [`drawn`] draws them by a seed. The others' vectors are not
+/// read, so what is held is no more than what was asked for.
+pub(crate) fn read_some(
+    snapshot: &Snapshot,
+    spaces: &[&str],
+    (most, seed): (usize, u64),
+    progress: &mut Progress<'_>,
+) -> Result<Vec<(Key, Given)>> {
+    // How much there is to learn is not known yet; what was done before is done.
+    progress.begin(0)?;
+    let mut with = Vec::new();
+    for key in snapshot.keys(&Where::all(), usize::MAX)? {
+        progress.poll()?;
         let Some(addr) = snapshot.find(&key)? else { continue };
+        let mut has = false;
+        for space in spaces {
+            has |= snapshot.has_vector(addr, space)?;
+        }
+        if has {
+            with.push((key, addr));
+        }
+    }
+    let mut all = Vec::with_capacity(with.len().min(most));
+    for at in drawn(with.len(), most, seed) {
+        progress.poll()?;
+        let (key, addr) = &with[at];
         let mut given: Given = Vec::with_capacity(spaces.len());
         for space in spaces {
             let mut vector = Vec::new();
-            given.push(snapshot.vector(addr, space, &mut vector)?.then_some(vector));
+            given.push(snapshot.vector(*addr, space, &mut vector)?.then_some(vector));
         }
-        if given.iter().any(Option::is_some) {
-            all.push((key, given));
-        }
+        all.push((key.clone(), given));
     }
     Ok(all)
 }
@@ -71,13 +100,14 @@ pub(crate) fn read(
 pub(crate) fn centred(
     inputs: &[(String, f32)],
     dims: &[usize],
-    items: &[Given],
+    items: &[impl Borrow<Given>],
 ) -> Result<Vec<Input>> {
     let mut centred = Vec::with_capacity(inputs.len());
     for (at, ((space, weight), dim)) in inputs.iter().zip(dims).enumerate() {
         let plain = Input::new(space, *dim as u32);
         let (mut sums, mut count, mut room) = (vec![0f64; *dim], 0u64, Vec::new());
         for given in items {
+            let given: &Given = given.borrow();
             let Some(vector) = &given[at] else { continue };
             if vector.len() != *dim || !vector.iter().all(|x| x.is_finite()) {
                 let why = format!("has a vector that is not {dim} finite numbers");
@@ -97,12 +127,13 @@ pub(crate) fn centred(
 }
 
 /// What the first level of a codebook over these inputs quantizes.
-pub(crate) fn prepared(inputs: &[Input], items: &[Given]) -> Result<Points> {
+pub(crate) fn prepared(inputs: &[Input], items: &[impl Borrow<Given>]) -> Result<Points> {
     let dim: usize = inputs.iter().map(|input| input.dim as usize).sum();
     // Any level of the right width: only the reading is asked of it.
     let reader = Codebook::new(inputs.to_vec(), vec![Level::new(dim, vec![0.0; dim])])?;
     let mut rows = Vec::with_capacity(items.len() * dim);
     for given in items {
+        let given: &Given = given.borrow();
         let vectors: Vec<Option<&[f32]>> = given.iter().map(|v| v.as_deref()).collect();
         rows.extend(reader.read(&vectors)?);
     }

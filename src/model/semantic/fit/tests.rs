@@ -68,6 +68,90 @@ fn each_level_says_more_and_threads_change_nothing() {
     }
 }
 
+/// Items in eight tight groups, some of them larger than an even share of a code.
+fn groups(count: usize, width: f32, sizes: &[usize]) -> Vec<Vec<Option<Vec<f32>>>> {
+    let mut dice = Dice::new(6, 9);
+    let middles: Vec<Vec<f32>> =
+        (0..8).map(|_| (0..8).map(|_| dice.normal() * 0.35).collect()).collect();
+    let all: usize = sizes.iter().sum();
+    let group = |at: usize| {
+        let mut place = at % all;
+        sizes
+            .iter()
+            .position(|size| {
+                place < *size || {
+                    place -= size;
+                    false
+                }
+            })
+            .unwrap()
+    };
+    let mut near = |at| middles[group(at)].iter().map(|x| x + width * dice.normal()).collect();
+    (0..count).map(|at| vec![Some(near(at))]).collect()
+}
+
+/// Goal: codes are equally used whatever the scale of what they are to tell apart. With steps of one
+/// size for all, tight groups went from code to code as a whole, and most codes had no item.
+/// Method: even and uneven groups, from loose to very tight.
+#[test]
+fn tight_groups_are_shared_out_among_codes() {
+    let fit = |balanced| Fit { levels: vec![32], balanced, ..Fit::of(["text"]) };
+    for sizes in [&[1; 8][..], &[5, 3, 1, 1, 1, 1, 2, 2]] {
+        for width in [0.1, 0.03, 0.01, 0.003] {
+            let items = groups(960, width, sizes);
+            let figures = |balanced| {
+                let book = fit(balanced).fit_vectors(&items, &mut Training::new(3)).unwrap();
+                let ids = ids(&book, &items);
+                (perplexity(&ids, 0), distinct(&ids), error(&book, &items, &ids))
+            };
+            let (plain, even) = (figures(false), figures(true));
+            println!("{sizes:?} {width}: {plain:?}, balanced {even:?}");
+            assert!(even.0 > 30.0 && even.0 > plain.0 && even.1 == 32, "{even:?}");
+            assert!(even.2 < 2.0 * plain.2, "{even:?} and {plain:?}");
+        }
+    }
+}
+
+/// Goal: copies have one ID and take no codes from the others.
+#[test]
+fn many_copies_leave_the_codes_to_the_others() {
+    let mut items = items(480, 8, 4);
+    let copy = items[0].clone();
+    items.extend(std::iter::repeat_n(copy, 480));
+    let fit = Fit { levels: vec![16], balanced: true, ..Fit::of(["text"]) };
+    let ids = ids(&fit.fit_vectors(&items, &mut Training::new(3)).unwrap(), &items);
+    assert!(ids[480..].iter().all(|id| *id == ids[0]));
+    let others: Vec<SemanticId> = ids[..480].iter().filter(|id| **id != ids[0]).copied().collect();
+    let used = perplexity(&others, 0);
+    assert!(used > 14.5 && others.len() > 440, "{used} of {}", others.len());
+}
+
+/// Goal: of more items than are looked at, those that are drawn are all that is read: a snapshot and a
+/// list of the same items say the same codebook.
+#[test]
+fn a_draw_is_the_same_from_a_snapshot_and_from_a_list() {
+    use crate::{Db, Item, Metric, Schema};
+    let mut items = items(300, 4, 5);
+    let db = Db::in_memory(Schema::new().space("text", 4, Metric::Dot)).unwrap();
+    for (key, given) in (0u64..).zip(&items) {
+        let vector = given[0].clone().unwrap();
+        let item = Item::new(key);
+        let item = if key % 3 == 0 { item } else { item.vector("text", vector) };
+        db.batch().put(item).commit().unwrap();
+    }
+    let mut key = 0;
+    items.retain(|_| {
+        key += 1;
+        (key - 1) % 3 != 0
+    });
+    for most in [1, 50, 200, 1000] {
+        let fit = Fit { levels: vec![8], items: most, ..Fit::of(["text"]) };
+        let read = fit.fit(&db.snapshot(), &mut Training::new(2)).unwrap();
+        let given = fit.fit_vectors(&items, &mut Training::new(2)).unwrap();
+        assert_eq!(read, given, "{most}");
+    }
+}
+
 #[test]
 fn strange_items_have_codebooks_too() {
     let fit = Fit { levels: vec![8, 4], ..Fit::of(["text"]) };

@@ -45,7 +45,8 @@ use points::Points;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refine {
-    /// How the mapped vectors are quantized, and of which spaces they are.
+    /// How the mapped vectors are quantized, and of which spaces they are. Its `items` bounds only what is
+    /// quantized: the map is learned from all items, whose vectors are held.
     pub fit: Fit,
     /// How many numbers the map says.
     pub dim: usize,
@@ -113,6 +114,8 @@ impl Refine {
         let pairs = pairs(sequences, (items.len(), self.window), &mut dice)?;
         let map = self.learn(&points, pairs, &mut dice, how)?;
         let encoder = self.encoder(&map, points.dim)?;
+        // What is not quantized need not be mapped.
+        let points = points.sample(self.fit.items, how.seed);
         let rows = points.rows.chunks_exact(points.dim);
         let mapped: Vec<f32> = rows.flat_map(|row| encoder.encode(row.to_vec())).collect();
         let levels = self.fit.quantize(Points { dim: encoder.output(), rows: mapped }, how)?;
@@ -166,7 +169,7 @@ impl Refine {
         for _ in 0..self.epochs {
             dice.shuffle(&mut pairs);
             for batch in pairs.chunks(self.batch).filter(|batch| batch.len() > 1) {
-                how.progress.advance(0)?;
+                how.progress.poll()?;
                 let (_, grad) = teacher.loss(&map, batch)?;
                 adam.begin(self.learning_rate);
                 adam.all(&mut map, &[&grad], how.threads);

@@ -66,6 +66,24 @@ fn bad_options_are_refused_and_training_can_be_cancelled() {
     assert!(matches!(good.fit_vectors(&items, &lists, &mut how), Err(Error::Cancelled)));
 }
 
+/// Goal: an epoch ends where it is cancelled. It never asked: it had nothing to report.
+#[test]
+fn an_epoch_can_be_cancelled_before_its_end() {
+    let items: Vec<_> = (0..500).map(|n| vec![Some(vec![n as f32, 1.0])]).collect();
+    let lists: Vec<Vec<u32>> = (0..400).map(|at| (at..at + 100).collect()).collect();
+    let fit = Fit { levels: vec![2, 2], ..Fit::of(["x"]) };
+    let refine = Refine { epochs: 1, batch: 2, ..Refine::of(fit) };
+    let (begun, mut last) = (std::time::Instant::now(), 0);
+    let progress = crate::Progress::to(|done, _| {
+        last = done;
+        begun.elapsed() < std::time::Duration::from_millis(50)
+    });
+    let mut how = Training::new(1).progress(progress);
+    assert!(matches!(refine.fit_vectors(&items, &lists, &mut how), Err(Error::Cancelled)));
+    drop(how);
+    assert_eq!(last, 0);
+}
+
 /// Goal: content says nothing of who goes with whom, but one direction of it, and that is what is
 /// learned; new items follow it.
 #[test]
