@@ -157,7 +157,7 @@ impl Latest {
 }
 
 /// Whether a part holds events that had not happened, or were not known, at a time.
-pub(crate) fn known_later(part: &Part, now: Timestamp) -> bool {
+fn known_later(part: &Part, now: Timestamp) -> bool {
     part.segment.meta.events > 0 && part.segment.meta.clock_max > now.0
 }
 

@@ -67,7 +67,7 @@ mod tune;
 mod words;
 
 pub use affinity::{TagAffinity, TagShare};
-pub(crate) use as_of::{AsOf, known_later};
+pub(crate) use as_of::AsOf;
 pub use background::Background;
 pub use boosted::{Boost, Boosted, Looked, NearBoosted};
 pub use candidates::{

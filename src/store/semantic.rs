@@ -389,8 +389,8 @@ mod tests {
     fn write(store: &Store, keys: Range<u64>) {
         let schema = store.current().schema.clone();
         let item = |key: u64| Item::new(key).vector("v", [key as f32]);
-        let ops = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
-        store.commit(ops).unwrap();
+        let ops: Vec<_> = keys.map(|key| store.op_put(&schema, &item(key)).unwrap()).collect();
+        store.commit(&Arc::new(ops)).unwrap();
     }
 
     fn made<T>(run: impl FnOnce() -> T) -> (T, usize) {

@@ -3,7 +3,7 @@
 use crate::{
     error::Result,
     model::operate::unknown_rows,
-    recommend::{Allowed, Context, Counting, Found, Retrieve, known_later},
+    recommend::{Allowed, AsOf, Context, Counting, Found, Retrieve},
 };
 use roaring::RoaringBitmap;
 use std::{fmt, sync::Arc, time::Duration};
@@ -87,8 +87,7 @@ impl NewItems {
 /// The rows of live items with at least so many events, computed once for each version.
 fn known(cx: &Context<'_>, kinds: &[String], events: u32) -> Result<Arc<Vec<RoaringBitmap>>> {
     let (snapshot, now) = (cx.snapshot, cx.request.now);
-    let later = snapshot.version.parts.iter().any(|part| known_later(part, now));
-    let recipe = format!("known {kinds:?} {events} {:?}", later.then_some(now));
+    let recipe = format!("known {kinds:?} {events} {:?}", AsOf::of(&snapshot.version, now)?.at);
     snapshot.version.memo.get(&recipe, || {
         let counting = Counting::new(snapshot, kinds, None)?;
         let all = Allowed::all(snapshot)?;

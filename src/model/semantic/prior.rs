@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     key::{Addr, Timestamp},
-    recommend::{Candidates, Context, Counting, Score, known_later},
+    recommend::{AsOf, Candidates, Context, Counting, Score},
     semantic::{SemanticId, Trie},
     store::{
         Snapshot,
@@ -81,8 +81,7 @@ impl PrefixPrior {
     /// Events and sizes of all prefixes, computed once for each version.
     fn tallies(&self, cx: &Context<'_>, trie: &Trie) -> Result<Arc<Tallies>> {
         let snapshot = cx.snapshot;
-        let later = snapshot.version.parts.iter().any(|part| known_later(part, cx.request.now));
-        let now = later.then_some(cx.request.now);
+        let now = AsOf::of(&snapshot.version, cx.request.now)?.at;
         let (events, shown) = (&self.events, &self.shown);
         let recipe = format!("prior {:?} {events:?} {shown:?} {now:?}", trie.codebook());
         snapshot.version.memo.get(&recipe, || {
