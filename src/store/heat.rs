@@ -88,7 +88,8 @@ impl Store {
         let Some(part) = parts.iter_mut().find(|part| part.segment.uid == segment) else { return };
         if part.graphs.contains_key(&space) {
             Arc::make_mut(&mut part.graphs).insert(space, Arc::new(warm));
-            self.swap(Version { parts, ..(*now).clone() });
+            // Not `swap`: what was computed from the data is as true of it as before.
+            *self.current.write() = Arc::new(Version { parts, ..(*now).clone() });
         }
     }
 

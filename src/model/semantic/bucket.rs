@@ -40,12 +40,15 @@ impl Bucket {
     }
 }
 
+/// How often an item was acted on.
+type Count<'a> = Box<dyn Fn(&Key) -> i64 + 'a>;
+
 /// An order for the buckets of one request: what it goes by is looked up once.
 pub(super) struct Sorter<'a> {
     bucket: &'a Bucket,
     cx: &'a Context<'a>,
-    /// How often an item was acted on, from the first bucket on that needs it.
-    count: Option<Box<dyn Fn(&Key) -> i64 + 'a>>,
+    /// From the first bucket on that needs it.
+    count: Option<Count<'a>>,
 }
 
 impl Sorter<'_> {

@@ -73,7 +73,7 @@ fn every_copy_is_found() {
         let (found, _) = walk(&grown, query, Aim { through: Through::OneOther, ..aim }, &some);
         assert!(found.iter().take(20).all(|node| last(*node)), "over one other, l2 {l2}");
         // Half of all, so that walks go through allowed ones only.
-        let half = |node: u32| node % 8 == 1 || node % 2 == 0;
+        let half = |node: u32| node % 8 == 1 || node.is_multiple_of(2);
         let aim = Aim { k: 100, width: 300, slack: 0.4, through: Through::Allowed };
         let (found, _) = walk(&grown, query, aim, &half);
         let copies = found.iter().filter(|node| is_copy(**node)).count();
