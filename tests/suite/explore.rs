@@ -303,7 +303,7 @@ impl Retrieve for Some {
 }
 
 /// Scores by key.
-struct Known(&'static [f32]);
+pub(crate) struct Known(pub(crate) &'static [f32]);
 
 impl Score for Known {
     fn name(&self) -> String {

@@ -1,6 +1,6 @@
 //! Operators: the laws that hold for any of them, and each against brute force.
 
-use crate::oracle::Dice;
+use crate::{explore::Known, oracle::Dice};
 use bowerbird::{io::fault::Fault, recommend::*, *};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -527,23 +527,6 @@ fn fusion_is_what_the_formulas_say() {
     }
     let hint = scores(base().score(Hint::of("Popular(buy)")));
     assert_eq!(hint[0], (Key::Id(3), 2.0));
-}
-
-/// Scores by key.
-struct Known(&'static [f32]);
-
-impl Score for Known {
-    fn name(&self) -> String {
-        "Known".into()
-    }
-
-    fn score(&self, _: &Context<'_>, them: &Candidates, scores: &mut [f32]) -> Result<()> {
-        for (key, score) in them.keys().iter().zip(scores) {
-            let Key::Id(id) = key else { continue };
-            *score = self.0[*id as usize];
-        }
-        Ok(())
-    }
 }
 
 /// Goal: a score that is not finite comes last, and does not make all others alike to those who weigh

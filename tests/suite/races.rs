@@ -213,6 +213,17 @@ fn a_failed_read_at_the_end_of_a_chore_leaves_memory_and_root_in_agreement() {
     assert!(harmless >= 2, "reads have failed: {harmless}");
 }
 
+/// That many parts on disk, of an item each.
+fn parts(count: u64) -> (Fault, Db) {
+    let dir = Fault::new();
+    let db = Db::create_in(Arc::new(dir.clone()), oracle::schema(), manual()).unwrap();
+    for key in 0..count {
+        commit(&db, &[put(key, 1)]).unwrap();
+        db.flush().unwrap();
+    }
+    (dir, db)
+}
+
 fn segments(dir: &Fault) -> Vec<String> {
     dir.paths().into_iter().filter(|path| path.starts_with("segments/")).collect()
 }
@@ -250,12 +261,7 @@ fn nothing_is_left_of_a_flush_without_space() {
 /// Goal: a merge that is cancelled, at whatever report, leaves no file behind.
 #[test]
 fn nothing_is_left_of_a_merge_that_was_cancelled() {
-    let dir = Fault::new();
-    let db = Db::create_in(Arc::new(dir.clone()), oracle::schema(), manual()).unwrap();
-    for key in 0..3 {
-        commit(&db, &[put(key, 1)]).unwrap();
-        db.flush().unwrap();
-    }
+    let (dir, db) = parts(3);
     let before = segments(&dir);
     for last in 0.. {
         let mut reports = 0;
@@ -355,12 +361,7 @@ fn closing_ends_a_merge_early() {
 /// Method: no file can be created; then one can again.
 #[test]
 fn a_merge_that_fails_rests_while_other_chores_go_on() {
-    let dir = Fault::new();
-    let db = Db::create_in(Arc::new(dir.clone()), oracle::schema(), manual()).unwrap();
-    for key in 0..4 {
-        commit(&db, &[put(key, 1)]).unwrap();
-        db.flush().unwrap();
-    }
+    let (dir, db) = parts(4);
     dir.fail_change_at(dir.calls(), Failure::Emfile, true);
     let error = db.maintain().unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error:?}");

@@ -5,7 +5,7 @@ use super::{
     grow::{Grow, Hand, shuffled},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     progress::Progress,
     schema::Space,
     search::top::Top,
@@ -114,10 +114,15 @@ impl Exact<'_> {
         sample: &[u32],
         progress: &mut Progress<'_>,
     ) -> Result<Vec<Wanted>> {
-        // One that is no query, as forged vectors may be, is not looked for.
-        let asked = sample.iter().filter_map(|node| Some((*node, self.probe(*node).ok()?)));
-        let mut asked: Vec<(u32, Probe, Top)> =
-            asked.map(|(node, probe)| (node, probe, Top::new(NEAREST))).collect();
+        let mut asked: Vec<(u32, Probe, Top)> = Vec::with_capacity(sample.len());
+        for node in sample {
+            match self.probe(*node) {
+                Ok(probe) => asked.push((*node, probe, Top::new(NEAREST))),
+                // One that is no query, as forged vectors may be, is not looked for.
+                Err(Error::Invalid { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let share = asked.len().div_ceil(grown.threads).max(1);
         for from in (0..grown.nodes).step_by(PIECE as usize) {
             progress.check()?;
